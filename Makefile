@@ -1,0 +1,120 @@
+# `make demo` and `make test` set up all they need; `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+# The interpreter that makes .venv: PYTHON if given, else the first of these that is 3.11 or newer.
+PYTHON ?=
+PYTHONS := python3 python3.13 python3.12 python3.11 python3.14
+
+# More arguments for pytest, such as PYTEST_ARGS='-k parser'. Tests run in one process by default, because the
+# kernel tests share one machine's network; PYTEST_ARGS='-n 2 -m "not kernel"' runs the others in two.
+PYTEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+HAVE_VENV := $(VENV)/.made
+HAVE_RUNTIME := $(VENV)/.runtime
+HAVE_TEST := $(VENV)/.test
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: $(HAVE_TEST) ## Make .venv with ipt2np, its dependencies and the test tools
+
+.PHONY: demo
+demo: $(HAVE_RUNTIME) ## Convert a sample; prints the policy and the findings
+	@$(BIN)/ipt2np convert samples/subnet-with-a-hole.v4 --name test-network-policy --pod-selector role=db
+
+.PHONY: test
+test: $(HAVE_TEST) kernel-tools lint types ## Run every check: ruff, mypy, pytest with coverage
+	@$(BIN)/python -m pytest --cov --cov-report=term-missing --cov-fail-under=90 $(PYTEST_ARGS)
+
+.PHONY: lint
+lint: $(HAVE_TEST) ## Check the style with ruff
+	@$(BIN)/ruff check .
+
+.PHONY: types
+types: $(HAVE_TEST) ## Check the types with mypy --strict
+	@$(BIN)/mypy --strict
+
+.PHONY: wheel
+wheel: $(HAVE_TEST) ## Build the sdist and the wheel into dist/
+	@$(BIN)/python -m build
+
+.PHONY: bench
+bench: $(HAVE_TEST) ## Run the benchmarks
+	@$(BIN)/python benchmarks/run.py
+
+.PHONY: clean
+clean: ## Remove .venv and everything built
+	@rm -rf $(VENV) build dist htmlcov .coverage .coverage.* coverage.xml
+	@rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find benchmarks src tests -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The kernel tests skip themselves where these tools are missing, so a failed install is no error here;
+# with IPT2NP_REQUIRE_KERNEL=1 those tests fail instead.
+.PHONY: kernel-tools
+kernel-tools:
+	@PATH="$$PATH:/usr/sbin:/sbin"; \
+	for tool in iptables iptables-save ipset nft ip; do \
+	  command -v "$$tool" >/dev/null || missing=1; \
+	done; \
+	if [ -n "$${missing:-}" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing iptables, ipset, nftables and iproute2 for the kernel tests"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update -qq && apt-get install -y -qq iptables ipset nftables iproute2; } \
+	    </dev/null >/dev/null || echo "warning: could not install them" >&2; \
+	fi
+
+$(HAVE_TEST): pyproject.toml $(HAVE_VENV)
+	@echo "Installing ipt2np and the test tools into $(VENV)" >&2
+	@$(PIP) install -q -e '.[test]' >&2
+	@touch $(HAVE_RUNTIME) $(HAVE_TEST)
+
+$(HAVE_RUNTIME): pyproject.toml $(HAVE_VENV)
+	@echo "Installing ipt2np into $(VENV)" >&2
+	@$(PIP) install -q -e . >&2
+	@touch $(HAVE_RUNTIME)
+
+# Debian and Ubuntu ship venv's ensurepip in a package of its own.
+$(HAVE_VENV):
+	@python=; \
+	for candidate in $(or $(PYTHON),$(PYTHONS)); do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python="$$candidate"; break; \
+	  fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "error: none of these is Python 3.11 or newer: $(or $(PYTHON),$(PYTHONS))" >&2; \
+	  echo "Install one, or name it: make PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi; \
+	make_venv() { rm -rf $(VENV); "$$python" -m venv $(VENV) >/dev/null 2>&1; }; \
+	if ! make_venv; then \
+	  case "$$python" in python3.*) package="$$python-venv" ;; *) package=python3-venv ;; esac; \
+	  run=; \
+	  if [ "$$(id -u)" != 0 ]; then \
+	    if [ -t 0 ]; then run=sudo; else run='sudo -n'; fi; \
+	  fi; \
+	  if command -v apt-get >/dev/null && { [ -z "$$run" ] || command -v sudo >/dev/null; }; then \
+	    echo "Installing $$package, which Python's venv needs" >&2; \
+	    { $$run apt-get update -qq && \
+	      $$run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$$package"; } >/dev/null || true; \
+	  fi; \
+	  if ! make_venv; then \
+	    rm -rf $(VENV); \
+	    echo "error: $$python cannot make a virtual environment. On Debian or Ubuntu, as root:" >&2; \
+	    echo "    apt-get update && apt-get install -y $$package" >&2; \
+	    echo "then run make again." >&2; \
+	    exit 1; \
+	  fi; \
+	fi
+	@touch $@

@@ -1,0 +1,370 @@
+"""Ordered decision diagrams over bits: the canonical form behind packet sets and packet maps.
+
+A node tests one bit (its *level*; lower levels are tested first) and names the node for 0 and the node
+for 1; a terminal carries an integer. Nodes are hash-consed and never test a bit in vain, so two functions
+are equal exactly when their nodes are the same number (Bryant, "Graph-Based Algorithms for Boolean
+Function Manipulation", 1986). Terminals 0 and 1 are false and true; other terminals make a diagram a
+*map* from packets to values. Node numbers mean nothing outside their own ``Diagram``.
+
+Cost: an operation visits at most the product of its operands' nodes, and in practice the nodes on the
+paths where they differ. Recursion is as deep as the number of levels, a constant of the packet space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+FALSE = 0
+TRUE = 1
+TERMINAL_LEVEL = 1 << 30
+CACHED_STEPS = 1_000_000
+"""Remembered steps of an operation before its cache starts afresh: bounds memory, not results."""
+
+
+class Diagram:
+    """A store of nodes and the operations on them."""
+
+    __slots__ = ("_conjoin", "_choose", "_subtract", "_terminals", "_unique", "_unite", "high", "level", "low")
+
+    def __init__(self) -> None:
+        self.level: list[int] = [TERMINAL_LEVEL, TERMINAL_LEVEL]
+        self.low: list[int] = [FALSE, TRUE]
+        self.high: list[int] = [FALSE, TRUE]
+        self._unique: dict[tuple[int, int, int], int] = {}
+        self._terminals: dict[int, int] = {FALSE: FALSE, TRUE: TRUE}
+        self._conjoin: dict[tuple[int, int], int] = {}
+        self._unite: dict[tuple[int, int], int] = {}
+        self._subtract: dict[tuple[int, int], int] = {}
+        self._choose: dict[tuple[int, int, int], int] = {}
+
+    def node(self, level: int, low: int, high: int) -> int:
+        """The node that tests bit ``level``, or its child where both are the same."""
+        if low == high:
+            return low
+        key = (level, low, high)
+        found = self._unique.get(key)
+        if found is None:
+            found = self._unique[key] = len(self.level)
+            self.level.append(level)
+            self.low.append(low)
+            self.high.append(high)
+        return found
+
+    def terminal(self, value: int) -> int:
+        """The node that stands for ``value`` whatever the packet."""
+        found = self._terminals.get(value)
+        if found is None:
+            found = self._terminals[value] = len(self.level)
+            self.level.append(TERMINAL_LEVEL)
+            self.low.append(value)
+            self.high.append(value)
+        return found
+
+    def value(self, node: int) -> int:
+        """The integer that the terminal ``node`` carries."""
+        return self.low[node]
+
+    # -- sets -----------------------------------------------------------------------------------------
+
+    def conjoin(self, a: int, b: int) -> int:
+        """Set intersection."""
+        cache = self._conjoin
+        if len(cache) > CACHED_STEPS:
+            cache.clear()
+        levels, lows, highs, node = self.level, self.low, self.high, self.node
+
+        def step(a: int, b: int) -> int:
+            if a == b or b == TRUE:
+                return a
+            if a == TRUE:
+                return b
+            if a == FALSE or b == FALSE:
+                return FALSE
+            if a > b:
+                a, b = b, a
+            key = (a, b)
+            found = cache.get(key)
+            if found is None:
+                level, other = levels[a], levels[b]
+                if level == other:
+                    found = node(level, step(lows[a], lows[b]), step(highs[a], highs[b]))
+                elif level < other:
+                    found = node(level, step(lows[a], b), step(highs[a], b))
+                else:
+                    found = node(other, step(a, lows[b]), step(a, highs[b]))
+                cache[key] = found
+            return found
+
+        return step(a, b)
+
+    def unite(self, a: int, b: int) -> int:
+        """Set union."""
+        cache = self._unite
+        if len(cache) > CACHED_STEPS:
+            cache.clear()
+        levels, lows, highs, node = self.level, self.low, self.high, self.node
+
+        def step(a: int, b: int) -> int:
+            if a == b or b == FALSE:
+                return a
+            if a == FALSE:
+                return b
+            if a == TRUE or b == TRUE:
+                return TRUE
+            if a > b:
+                a, b = b, a
+            key = (a, b)
+            found = cache.get(key)
+            if found is None:
+                level, other = levels[a], levels[b]
+                if level == other:
+                    found = node(level, step(lows[a], lows[b]), step(highs[a], highs[b]))
+                elif level < other:
+                    found = node(level, step(lows[a], b), step(highs[a], b))
+                else:
+                    found = node(other, step(a, lows[b]), step(a, highs[b]))
+                cache[key] = found
+            return found
+
+        return step(a, b)
+
+    def subtract(self, a: int, b: int) -> int:
+        """Set difference; ``subtract(TRUE, b)`` is the complement."""
+        cache = self._subtract
+        if len(cache) > CACHED_STEPS:
+            cache.clear()
+        levels, lows, highs, node = self.level, self.low, self.high, self.node
+
+        def step(a: int, b: int) -> int:
+            if a == FALSE or b == TRUE or a == b:
+                return FALSE
+            if b == FALSE:
+                return a
+            key = (a, b)
+            found = cache.get(key)
+            if found is None:
+                level, other = levels[a], levels[b]
+                if level == other:
+                    found = node(level, step(lows[a], lows[b]), step(highs[a], highs[b]))
+                elif level < other:
+                    found = node(level, step(lows[a], b), step(highs[a], b))
+                else:
+                    found = node(other, step(a, lows[b]), step(a, highs[b]))
+                cache[key] = found
+            return found
+
+        return step(a, b)
+
+    # -- maps -----------------------------------------------------------------------------------------
+
+    def choose(self, test: int, yes: int, no: int) -> int:
+        """The map that is ``yes`` inside the set ``test`` and ``no`` outside."""
+        cache = self._choose
+        if len(cache) > CACHED_STEPS:
+            cache.clear()
+        levels, lows, highs, node = self.level, self.low, self.high, self.node
+
+        def step(test: int, yes: int, no: int) -> int:
+            if test == TRUE or yes == no:
+                return yes
+            if test == FALSE:
+                return no
+            key = (test, yes, no)
+            found = cache.get(key)
+            if found is None:
+                level_t, level_y, level_n = levels[test], levels[yes], levels[no]
+                level = min(level_t, level_y, level_n)
+                t0, t1 = (lows[test], highs[test]) if level_t == level else (test, test)
+                y0, y1 = (lows[yes], highs[yes]) if level_y == level else (yes, yes)
+                n0, n1 = (lows[no], highs[no]) if level_n == level else (no, no)
+                found = cache[key] = node(level, step(t0, y0, n0), step(t1, y1, n1))
+            return found
+
+        return step(test, yes, no)
+
+    def combine(self, operation: Callable[[tuple[int, ...]], int], nodes: tuple[int, ...]) -> int:
+        """The map whose value is ``operation`` of the operands' values, packet by packet."""
+        levels, lows, highs, node, terminal = self.level, self.low, self.high, self.node, self.terminal
+        cache: dict[tuple[int, ...], int] = {}
+
+        def step(nodes: tuple[int, ...]) -> int:
+            found = cache.get(nodes)
+            if found is None:
+                level = min([levels[n] for n in nodes])
+                if level == TERMINAL_LEVEL:
+                    found = terminal(operation(tuple([lows[n] for n in nodes])))
+                else:
+                    found = node(
+                        level,
+                        step(tuple([lows[n] if levels[n] == level else n for n in nodes])),
+                        step(tuple([highs[n] if levels[n] == level else n for n in nodes])),
+                    )
+                cache[nodes] = found
+            return found
+
+        return step(nodes)
+
+    def revise(self, region: int, root: int, value_of: Callable[[int], int]) -> int:
+        """The map ``root`` with each value ``v`` replaced by ``value_of(v)`` inside the set ``region`` only."""
+        levels, lows, highs, node, terminal = self.level, self.low, self.high, self.node, self.terminal
+        cache: dict[tuple[int, int], int] = {}
+
+        def step(region: int, at: int) -> int:
+            if region == FALSE:
+                return at
+            key = (region, at)
+            found = cache.get(key)
+            if found is None:
+                level_r, level_a = levels[region], levels[at]
+                level = min(level_r, level_a)
+                if level == TERMINAL_LEVEL:
+                    found = terminal(value_of(lows[at]))
+                else:
+                    r0, r1 = (lows[region], highs[region]) if level_r == level else (region, region)
+                    a0, a1 = (lows[at], highs[at]) if level_a == level else (at, at)
+                    found = node(level, step(r0, a0), step(r1, a1))
+                cache[key] = found
+            return found
+
+        return step(region, root)
+
+    def replace(self, root: int, value_of: Callable[[int], int]) -> int:
+        """The map with each terminal value ``v`` replaced by ``value_of(v)``."""
+        return self.revise(TRUE, root, value_of)
+
+    def eliminate(self, root: int, first: int, last: int, join: Callable[[int, int], int]) -> int:
+        """The diagram without the bits ``first..last``: both values of each joined by ``join``.
+
+        ``join`` takes and gives nodes and must be commutative, associative and idempotent (union for
+        "some value", intersection for "every value").
+        """
+        levels, lows, highs, node = self.level, self.low, self.high, self.node
+        cache: dict[int, int] = {}
+
+        def step(at: int) -> int:
+            level = levels[at]
+            if level > last:
+                return at
+            found = cache.get(at)
+            if found is None:
+                low, high = step(lows[at]), step(highs[at])
+                found = cache[at] = join(low, high) if level >= first else node(level, low, high)
+            return found
+
+        return step(root)
+
+    def values(self, root: int) -> set[int]:
+        """The values that the map takes somewhere."""
+        seen = {root}
+        pending = [root]
+        result: set[int] = set()
+        while pending:
+            at = pending.pop()
+            if self.level[at] == TERMINAL_LEVEL:
+                result.add(self.low[at])
+                continue
+            for child in (self.low[at], self.high[at]):
+                if child not in seen:
+                    seen.add(child)
+                    pending.append(child)
+        return result
+
+    def values_within(self, root: int, within: int) -> set[int]:
+        """The values that the map takes somewhere in the set ``within``."""
+        levels, lows, highs = self.level, self.low, self.high
+        seen = {(root, within)}
+        pending = [(root, within)]
+        result: set[int] = set()
+        while pending:
+            at, inside = pending.pop()
+            if inside == FALSE:
+                continue
+            level, other = levels[at], levels[inside]
+            if level == TERMINAL_LEVEL:
+                result.add(lows[at])
+                continue
+            if other == level:
+                pairs = ((lows[at], lows[inside]), (highs[at], highs[inside]))
+            elif level < other:
+                pairs = ((lows[at], inside), (highs[at], inside))
+            else:
+                pairs = ((at, lows[inside]), (at, highs[inside]))
+            for pair in pairs:
+                if pair not in seen:
+                    seen.add(pair)
+                    pending.append(pair)
+        return result
+
+    def partition(self, root: int, group_of: Callable[[int], int]) -> dict[int, int]:
+        """The sets of packets by the group of their value: ``{group: set}``, all disjoint."""
+        levels, lows, highs, node = self.level, self.low, self.high, self.node
+        cache: dict[int, dict[int, int]] = {}
+
+        def step(at: int) -> dict[int, int]:
+            found = cache.get(at)
+            if found is None:
+                level = levels[at]
+                if level == TERMINAL_LEVEL:
+                    found = {group_of(lows[at]): TRUE}
+                else:
+                    low, high = step(lows[at]), step(highs[at])
+                    found = {g: node(level, n, high.get(g, FALSE)) for g, n in low.items()}
+                    for g, n in high.items():
+                        if g not in low:
+                            found[g] = node(level, FALSE, n)
+                cache[at] = found
+            return found
+
+        return step(root)
+
+    # -- fields: runs of consecutive bits, most significant first ----------------------------------------
+
+    def span(self, first: int, bits: int, ranges: Iterable[tuple[int, int]], inside: int, outside: int) -> int:
+        """``inside`` where the field of ``bits`` bits at ``first`` is in the canonical ``ranges``."""
+        node = self.node
+
+        def build(level: int, low: int, remaining: int, parts: list[tuple[int, int]]) -> int:
+            if not parts:
+                return outside
+            size = 1 << remaining
+            if parts[0] == (low, low + size - 1):
+                return inside
+            middle = low + (size >> 1)
+            left = [(a, min(b, middle - 1)) for a, b in parts if a < middle]
+            right = [(max(a, middle), b) for a, b in parts if b >= middle]
+            return node(
+                level,
+                build(level + 1, low, remaining - 1, left),
+                build(level + 1, middle, remaining - 1, right),
+            )
+
+        return build(first, 0, bits, list(ranges))
+
+    def split(self, root: int, first: int, bits: int) -> list[tuple[int, int, int]]:
+        """The field's values as ascending ``(low, high, rest)``: ranges with equal rest of the diagram.
+
+        ``root`` must not test a bit above the field.
+        """
+        levels, lows, highs = self.level, self.low, self.high
+        end = first + bits
+        result: list[tuple[int, int, int]] = []
+
+        def walk(at: int, start: int, level: int) -> None:
+            if levels[at] >= end:
+                last = start + (1 << (end - level)) - 1
+                if result and result[-1][2] == at:
+                    result[-1] = (result[-1][0], last, at)
+                else:
+                    result.append((start, last, at))
+                return
+            if levels[at] > level:
+                half = 1 << (end - level - 1)
+                walk(at, start, level + 1)
+                walk(at, start + half, level + 1)
+                return
+            half = 1 << (end - level - 1)
+            walk(lows[at], start, level + 1)
+            walk(highs[at], start + half, level + 1)
+
+        walk(root, 0, first)
+        return result

@@ -1,0 +1,1 @@
+"""The rule model: what rules, matches and targets are and what they mean."""

@@ -1,0 +1,52 @@
+"""Input interfaces as finite labels: one for each name that matters, one for all the others."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ipt2np.packets.intervals import Range
+
+LABELS = 0xFFFF
+"""The last label that the packet space has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interfaces:
+    """Labels 0..n-1 stand for the sorted ``names``; labels from n on for any interface that nobody names.
+
+    A wildcard pattern ``eth+`` also stands as a name of its own: an interface that it covers and no
+    other pattern names. ``lo`` has no label: packets from outside never come in there.
+    """
+
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, patterns: Iterable[str]) -> Interfaces:
+        """Labels for all ``patterns`` (names, or wildcards with a final ``+``)."""
+        return cls(tuple(sorted({p for p in patterns if p not in ("lo", "+", "")})))
+
+    def matching(self, pattern: str) -> tuple[Range, ...]:
+        """The labels that ``-i PATTERN`` holds for, as canonical ranges.
+
+        iptables(8): a name that ends in ``+`` matches every interface that begins with it.
+        """
+        if pattern in ("+", ""):
+            return ((0, LABELS),)
+        if pattern.endswith("+"):
+            stem = pattern[:-1]
+            first, end = bisect_left(self.names, stem), bisect_left(self.names, stem + "\U0010ffff")
+        else:
+            first = bisect_left(self.names, pattern)
+            end = first + (first < len(self.names) and self.names[first] == pattern)
+        return ((first, end - 1),) if first < end else ()
+
+    @property
+    def other(self) -> Range:
+        """The labels of interfaces that nobody names."""
+        return (len(self.names), LABELS)
+
+    def title(self, label: int) -> str:
+        """The name behind a label, for messages."""
+        return self.names[label] if label < len(self.names) else "any other"

@@ -1,0 +1,13 @@
+"""``-m comment`` (iptables-extensions(8)): says something, decides nothing."""
+
+from __future__ import annotations
+
+from ipt2np.rules.extension import MatchExtension, option
+from ipt2np.rules.values import word
+
+
+class Comment(MatchExtension):
+    """Any text."""
+
+    name = "comment"
+    options = (option("--comment", kinds=word),)

@@ -1,0 +1,60 @@
+"""The header options that need no ``-m``: addresses, protocol, interfaces, fragments (iptables(8))."""
+
+from __future__ import annotations
+
+from ipt2np.packets import Field
+from ipt2np.rules.extension import MatchExtension, option
+from ipt2np.rules.meaning import Meaning, View
+from ipt2np.rules.values import AddressSpec, addresses, interface, protocol
+
+
+def _address(view: View, field: Field, spec: AddressSpec) -> Meaning:
+    if spec.addresses.family != view.family:
+        return view.never()
+    packets = view.space.addresses(field, spec.addresses)
+    if not spec.exact:
+        return view.undecided("the address mask is too scattered to be written as networks", packets)
+    return view.exactly(packets)
+
+
+def _source(view: View, spec: AddressSpec) -> Meaning:
+    return _address(view, Field.SOURCE, spec)
+
+
+def _destination(view: View, spec: AddressSpec) -> Meaning:
+    return _address(view, Field.DESTINATION, spec)
+
+
+def _protocol(view: View, number: int) -> Meaning:
+    return view.always() if number == 0 else view.of_protocols((number,))
+
+
+def _in_interface(view: View, pattern: str) -> Meaning:
+    if pattern == "lo":
+        return view.never()
+    return view.exactly(view.space.values(Field.INTERFACE, view.interfaces.matching(pattern)))
+
+
+def _out_interface(view: View, pattern: str) -> Meaning:
+    # On the way in there is no output interface: the kernel compares with an empty name.
+    return view.constantly(pattern == "+")
+
+
+def _fragment(view: View) -> Meaning:
+    return view.assumed("fragment", view.never(), "whether the packet is a fragment")
+
+
+class Ip(MatchExtension):
+    """``-s -d -p -i -o -f``; a negated list of addresses means none of them."""
+
+    name = "ip"
+    options = (
+        option("--source", "-s", "--src", kinds=addresses, negatable=True, means=_source),
+        option("--destination", "-d", "--dst", kinds=addresses, negatable=True, means=_destination),
+        option("--protocol", "-p", "--proto", kinds=protocol, negatable=True, means=_protocol),
+        option("--in-interface", "-i", kinds=interface, negatable=True, means=_in_interface),
+        option("--out-interface", "-o", kinds=interface, negatable=True, means=_out_interface),
+        option("--fragment", "-f", negatable=True, means=_fragment),
+        option("--ipv4", "-4"),
+        option("--ipv6", "-6"),
+    )

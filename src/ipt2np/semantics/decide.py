@@ -1,0 +1,296 @@
+"""The decision: what the host's input path says of every packet that a replacement could receive.
+
+Result of the stage *decide*: a map from packets to outcomes, i.e. a partition of the packet space into cells,
+each with its effect, both bounds, and the rules that decided.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ipt2np.errors import UsageError
+from ipt2np.packets import AddressSet, Field, PacketMap, PacketSet, PacketSpace
+from ipt2np.packets.diagram import TERMINAL_LEVEL
+from ipt2np.packets.intervals import merged
+from ipt2np.rules.assumptions import UNDECIDED, Assumptions
+from ipt2np.rules.extension import Effect
+from ipt2np.rules.interfaces import LABELS, Interfaces
+from ipt2np.rules.matches.conntrack import opening
+from ipt2np.rules.matches.recent import list_name
+from ipt2np.rules.meaning import Half, Hook, Meaning, View
+from ipt2np.rules.model import Clause, Rule, Ruleset
+from ipt2np.semantics.outcomes import ADDRESS, IMPOSSIBLE, INTERFACE, Can, Outcomes
+from ipt2np.semantics.walk import INPUT_PATH, ChainKey, Walk, Walker, effect_of
+
+PORT_PROTOCOLS = (6, 17, 33, 132, 136)
+CONNECTION_PROTOCOLS = (6, 132)
+"""Protocols whose connections need their later packets accepted as well."""
+
+REFUSED_SOURCES: Mapping[int, AddressSet] = {
+    4: AddressSet.cidrs("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
+    6: AddressSet.cidrs("::/128", "::1/128", "ff00::/8", "::ffff:0:0/96"),
+}
+"""Sources that the kernel itself refuses (net/ipv4/route.c ip_route_input_slow(), net/ipv6/ip6_input.c)."""
+
+GROUP_DESTINATIONS: Mapping[int, AddressSet] = {
+    4: AddressSet.cidrs("224.0.0.0/4", "255.255.255.255/32"),
+    6: AddressSet.cidrs("ff00::/8"),
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the user says of the host: where packets come in, and which own address is meant."""
+
+    interfaces: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Interface name and the CIDRs behind it; none for "whatever comes in there"."""
+    addresses: tuple[str, ...] = ()
+    """The own addresses that the pod replaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A built-in policy as a decider."""
+
+    table: str
+    chain: str
+    effect: str
+    family: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """One family's part of the decision."""
+
+    family: int
+    ruleset: Ruleset
+    walks: Mapping[Half, Walk]
+    walker: Walker
+    possible: PacketSet
+    """Packets that the facts and the kernel let exist."""
+
+    def arrivals(self, rule: Rule, half: Half) -> PacketSet:
+        """The possible packets of a half that get as far as the rule and may match it."""
+        found = self.walks[half].arrivals.get(rule.number)
+        return self.possible.space.nothing if found is None else found & self.possible
+
+    def meanings(self, rule: Rule) -> list[Meaning]:
+        """What the rule matches, in each half and walk state."""
+        return [self.walker.meaning(rule, half, state) for half in Half for state in self.walker.states]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Connections to outcomes, interface and destination projected out; and what it was made from."""
+
+    space: PacketSpace
+    outcomes: Outcomes
+    rulesets: tuple[Ruleset, ...]
+    sides: tuple[Side, ...]
+    connections: PacketMap
+    """Over family, protocol, ICMP, ports and source; 0 where no such packet can exist."""
+    judged: PacketSet
+    """The packets that count: connection attempts that can exist and that a policy could name."""
+    policies: Mapping[int, Policy]
+    assumptions: Assumptions
+    facts: Facts
+
+    @cached_property
+    def rules(self) -> Mapping[int, Rule]:
+        """Every rule by its number."""
+        return {rule.number: rule for ruleset in self.rulesets for rule in ruleset.rules}
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """The families that the decision speaks of."""
+        return tuple(side.family for side in self.sides)
+
+    def must(self, what: Can) -> PacketSet:
+        """Judged packets whose outcome is ``what`` and nothing else."""
+        return self.connections.where(lambda outcome: self.outcomes.only(outcome, what)) & self.judged
+
+    def may(self, what: Can) -> PacketSet:
+        """Judged packets whose outcome can be ``what``."""
+        return self.connections.where(lambda outcome: bool(self.outcomes.can[outcome] & what)) & self.judged
+
+    @cached_property
+    def must_accept(self) -> PacketSet:
+        """Judged packets that iptables certainly accepts."""
+        return self.must(Can.ACCEPT)
+
+    @cached_property
+    def may_accept(self) -> PacketSet:
+        """Judged packets that iptables may accept."""
+        return self.may(Can.ACCEPT)
+
+    def packet_bounds(self, side: Side, half: Half) -> tuple[PacketSet, PacketSet]:
+        """(must accept, may accept) of single packets of one half, over all fields."""
+        outcome = side.walks[half].outcome
+        return (outcome.where(lambda o: self.outcomes.only(o, Can.ACCEPT)),
+                outcome.where(lambda o: bool(self.outcomes.can[o] & Can.ACCEPT)))
+
+    def rules_behind(self, packets: PacketSet, what: Can = Can.ACCEPT) -> list[Rule]:
+        """The rules that decided ``packets``, in the order of the files (built-in policies left out)."""
+        deciders = self.outcomes.deciders(self.connections.values(packets) - {IMPOSSIBLE}, what)
+        return [self.rules[number] for number in sorted(deciders) if number in self.rules]
+
+    def policies_behind(self, packets: PacketSet, what: Can = Can.ACCEPT) -> list[Policy]:
+        """The built-in policies that decided ``packets``."""
+        deciders = self.outcomes.deciders(self.connections.values(packets) - {IMPOSSIBLE}, what)
+        return [self.policies[number] for number in sorted(deciders) if number in self.policies]
+
+    def causes(self, packets: PacketSet) -> set[int]:
+        """What leaves ``packets`` open: rule numbers, INTERFACE, ADDRESS."""
+        return self.outcomes.causes(self.connections.values(packets) - {IMPOSSIBLE})
+
+    def key(self) -> str:
+        """A digest of what the decision means: equal for hosts that mean the same, whatever their rules."""
+        bounds = self.connections.revised(self.space.everything, lambda outcome: int(self.outcomes.can[outcome]))
+        lines = [f"{name}={value}" for name, value in sorted(self.assumptions.chosen.items())
+                 if not name.startswith("rule:")]
+        digest = hashlib.sha256("\n".join([*map(str, self.families), *lines, ""]).encode())
+        diagram = self.space.diagram
+        numbers: dict[int, int] = {}
+        stack = [(bounds.within(self.judged, 0).node, False)]
+        while stack:
+            node, children_done = stack.pop()
+            if node in numbers:
+                continue
+            if diagram.level[node] == TERMINAL_LEVEL:
+                digest.update(b"t%d;" % diagram.value(node))
+            elif children_done:
+                digest.update(b"%d:%d,%d;" % (diagram.level[node], numbers[diagram.low[node]], numbers[diagram.high[node]]))
+            else:
+                stack += [(node, True), (diagram.high[node], False), (diagram.low[node], False)]
+                continue
+            numbers[node] = len(numbers)
+        return digest.hexdigest()
+
+
+def decide(rulesets: Sequence[Ruleset], assumptions: Assumptions | None = None, facts: Facts | None = None,
+           *, same_for_other_family: bool = False) -> Decision:
+    """Decide one host: at most one ruleset for each family, rules numbered apart.
+
+    With ``same_for_other_family`` a single ruleset also stands for the family that none was given for: rules
+    that name addresses of the given family then match none of the other's packets.
+    Raises UsageError where facts contradict each other or the families.
+    """
+    assumptions, facts = assumptions or Assumptions(), facts or Facts()
+    by_family = {ruleset.family: ruleset for ruleset in rulesets}
+    if len(by_family) != len(rulesets):
+        raise UsageError("two rulesets of the same family; give one IPv4 and one IPv6 dump")
+    if same_for_other_family and len(by_family) == 1:
+        by_family = {family: rulesets[0] for family in (4, 6)}
+    space, outcomes = PacketSpace(), Outcomes()
+    interfaces = Interfaces.of([*_patterns(rulesets), *(name for name, _ in facts.interfaces)])
+    if len(interfaces.names) > LABELS:
+        raise UsageError(f"more than {LABELS} different interface names")
+    policies: dict[int, Policy] = {}
+    sides: list[Side] = []
+    connections, judged = space.constant(IMPOSSIBLE), space.nothing
+    first_policy = 1 + max((rule.number for ruleset in rulesets for rule in ruleset.rules), default=0)
+    for family in sorted(by_family):
+        ruleset = by_family[family]
+        keys: dict[ChainKey, int] = {}
+        for key in INPUT_PATH:
+            if key in ruleset.chains or key == ("filter", "INPUT"):
+                keys[key] = first_policy + len(policies)
+                chain = ruleset.chains.get(key)
+                policies[keys[key]] = Policy(*key, (chain.policy if chain else None) or "ACCEPT", family)
+        view = View(space, family, Half.FIRST, Hook.AFTER_CONNTRACK, True, assumptions, interfaces,
+                    _recorded(ruleset), _rewrites(ruleset))
+        walker = Walker(ruleset, view, outcomes, keys)
+        walks = {half: walker.walk(half) for half in Half}
+        possible = _possible(view, facts)
+        side = Side(family, ruleset, walks, walker, possible)
+        sides.append(side)
+        projected = _projected(_connections(space, outcomes, walks).within(possible, IMPOSSIBLE), outcomes)
+        connections = projected.over(space.family(family), connections)
+        judged |= possible.some(Field.DESTINATION).some(Field.INTERFACE) & opening(view) & _ports_given(space)
+    return Decision(space, outcomes, tuple(rulesets), tuple(sides), connections, judged, policies, assumptions, facts)
+
+
+def _connections(space: PacketSpace, outcomes: Outcomes, walks: Mapping[Half, Walk]) -> PacketMap:
+    first, later = walks[Half.FIRST].outcome, walks[Half.LATER].outcome
+    both = space.combine(lambda v: outcomes.both(v[0], v[1]), first, later)
+    return both.over(space.values(Field.PROTOCOL, merged((n, n) for n in CONNECTION_PROTOCOLS)), first)
+
+
+def _projected(connections: PacketMap, outcomes: Outcomes) -> PacketMap:
+    """Without destination and interface: what differs between their values is left open."""
+    result = connections.without(Field.DESTINATION, lambda a, b: outcomes.either(ADDRESS, a, b))
+    return result.without(Field.INTERFACE, lambda a, b: outcomes.either(INTERFACE, a, b))
+
+
+def _ports_given(space: PacketSpace) -> PacketSet:
+    """Packets whose protocol has no ports, or whose ports are not 0, which no policy can write."""
+    protocols = space.values(Field.PROTOCOL, merged((n, n) for n in PORT_PROTOCOLS))
+    ports = space.values(Field.DESTINATION_PORT, ((1, 0xFFFF),)) & space.values(Field.SOURCE_PORT, ((1, 0xFFFF),))
+    return ~protocols | ports
+
+
+def _clauses(ruleset: Ruleset, option: str) -> Iterator[Clause]:
+    for rule in ruleset.rules:
+        for use in rule.matches:
+            for clause in use.clauses:
+                if clause.option == option:
+                    yield clause
+
+
+def _patterns(rulesets: Iterable[Ruleset]) -> Iterator[str]:
+    for ruleset in rulesets:
+        for clause in _clauses(ruleset, "--in-interface"):
+            yield str(clause.values[0])
+
+
+def _recorded(ruleset: Ruleset) -> frozenset[str]:
+    return frozenset(
+        list_name(use.clauses) for rule in ruleset.rules for use in rule.matches
+        if use.extension.name == "recent" and any(c.option in ("--set", "--update") for c in use.clauses))
+
+
+def _rewrites(ruleset: Ruleset) -> bool:
+    return any(rule.table == "nat" and effect_of(rule) is Effect.REWRITE for rule in ruleset.rules)
+
+
+def _possible(view: View, facts: Facts) -> PacketSet:
+    """Packets that can exist: sources the kernel takes, destinations and interfaces as the facts say."""
+    space, family = view.space, view.family
+    refused = REFUSED_SOURCES[family]
+    result = space.family(family)
+    if view.assumptions["unicast"] != UNDECIDED:
+        result -= space.addresses(Field.DESTINATION, GROUP_DESTINATIONS[family])
+    own = [address for address in facts.addresses if (":" in address) == (family == 6)]
+    if own:
+        addresses = AddressSet.cidrs(*own)
+        refused |= addresses
+        result &= space.addresses(Field.DESTINATION, addresses)
+    result -= space.addresses(Field.SOURCE, refused)
+    return result & _arriving(view, facts)
+
+
+def _arriving(view: View, facts: Facts) -> PacketSet:
+    """Which source comes in where. A source behind a named interface comes in there; any other one on an
+    interface given without sources or, where there is none such, on any interface that has no sources."""
+    space, family = view.space, view.family
+    if not facts.interfaces:
+        return space.everything
+    placed, behind, bare, taken = space.nothing, space.nothing, space.nothing, space.nothing
+    for name, cidrs in facts.interfaces:
+        label = space.values(Field.INTERFACE, view.interfaces.matching(name))
+        if not cidrs:
+            bare |= label
+            continue
+        taken |= label
+        mine = [cidr for cidr in cidrs if (":" in cidr) == (family == 6)]
+        if mine:
+            sources = space.addresses(Field.SOURCE, AddressSet.cidrs(*mine))
+            placed |= label & sources
+            behind |= sources
+    elsewhere = bare if bare else ~taken
+    return placed | (elsewhere - behind)
+
+

@@ -1,0 +1,210 @@
+"""Outcomes: what can become of a packet, and which rules say so.
+
+An outcome is a small integer, the value of a packet map, interned in an ``Outcomes`` table. It knows what it
+*can* be (accept, drop, reject, divert: more than one where something is undecided), into which walk states
+the packet may return to a calling chain, and, as a shared tree, the rules that decided and those whose
+undecided match forked the way. Parts always have smaller numbers than the whole, so trees are walked by
+number, without recursion, however long a ruleset is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum, IntFlag
+
+
+class Can(IntFlag):
+    """What can become of a packet."""
+
+    NOTHING = 0
+    ACCEPT = 1
+    DROP = 2
+    REJECT = 4
+    DIVERT = 8
+    DENY = DROP | REJECT
+    REFUSE = DROP | REJECT | DIVERT
+
+
+class _Kind(IntEnum):
+    IMPOSSIBLE = 0
+    """No such packet."""
+    ACCEPT = 1
+    DENY = 2
+    DIVERT = 3
+    UNKNOWN = 4
+    RETURN = 5
+    EITHER = 6
+    """One of two outcomes; its cause says which rule or fact leaves it open."""
+    VIA = 7
+    """An accept of one hook, then the outcome of the hooks behind it."""
+    BOTH = 8
+    """The first packet's outcome and the later packets'."""
+
+
+IMPOSSIBLE = 0
+INTERFACE = -1
+"""The cause of a fork that the input interface would settle."""
+ADDRESS = -2
+"""The cause of a fork that the host's own address would settle."""
+
+_CAN = {_Kind.ACCEPT: Can.ACCEPT, _Kind.DIVERT: Can.DIVERT, _Kind.UNKNOWN: Can.ACCEPT | Can.DROP | Can.DIVERT}
+
+
+class Outcomes:
+    """The table of outcomes of one conversion.
+
+    Deciders are numbers: a rule's own, or that of a built-in policy. States are numbers of walk states.
+    """
+
+    def __init__(self) -> None:
+        self._kind: list[_Kind] = [_Kind.IMPOSSIBLE]
+        self._parts: list[tuple[int, int, int]] = [(0, 0, 0)]
+        """Decider, state and nothing for a leaf; cause and two parts for EITHER; decider and part for VIA."""
+        self.can: list[Can] = [Can.NOTHING]
+        self._returns: list[frozenset[int]] = [frozenset()]
+        self._passes: list[frozenset[int]] = [frozenset()]
+        self._known: dict[tuple[_Kind, int, int, int], int] = {}
+
+    def _intern(self, kind: _Kind, a: int, b: int, c: int, can: Can, returns: frozenset[int], passes: frozenset[int]) -> int:
+        key = (kind, a, b, c)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = len(self._kind)
+            self._kind.append(kind)
+            self._parts.append((a, b, c))
+            self.can.append(can)
+            self._returns.append(returns)
+            self._passes.append(passes)
+        return found
+
+    def accept(self, decider: int, state: int) -> int:
+        """Accepted by ``decider``, in walk state ``state``."""
+        return self._intern(_Kind.ACCEPT, decider, state, 0, Can.ACCEPT, frozenset(), frozenset({state}))
+
+    def deny(self, decider: int, how: Can) -> int:
+        """Dropped or rejected by ``decider``."""
+        return self._intern(_Kind.DENY, decider, int(how), 0, how, frozenset(), frozenset())
+
+    def divert(self, decider: int) -> int:
+        """Sent elsewhere by ``decider``."""
+        return self._intern(_Kind.DIVERT, decider, 0, 0, Can.DIVERT, frozenset(), frozenset())
+
+    def unknown(self, decider: int) -> int:
+        """Accepted, dropped or diverted by ``decider``, nobody can say which."""
+        return self._intern(_Kind.UNKNOWN, decider, 0, 0, _CAN[_Kind.UNKNOWN], frozenset(), frozenset())
+
+    def returned(self, state: int) -> int:
+        """Back to the calling chain in walk state ``state``."""
+        return self._intern(_Kind.RETURN, state, 0, 0, Can.NOTHING, frozenset({state}), frozenset())
+
+    def either(self, cause: int, x: int, y: int) -> int:
+        """One of two; ``cause`` is the rule whose match is undecided, or INTERFACE or ADDRESS."""
+        if x in (y, IMPOSSIBLE):
+            return y
+        if y == IMPOSSIBLE:
+            return x
+        for whole, part in ((x, y), (y, x)):
+            if self._kind[whole] is _Kind.EITHER and part in self._parts[whole][1:]:
+                return whole
+        x, y = min(x, y), max(x, y)
+        return self._intern(_Kind.EITHER, cause, x, y, self.can[x] | self.can[y],
+                            self._returns[x] | self._returns[y], self._passes[x] | self._passes[y])
+
+    def via(self, decider: int, then: int) -> int:
+        """Accepted by ``decider`` at one hook, then ``then`` at the hooks behind it."""
+        return self._intern(_Kind.VIA, decider, then, 0, self.can[then], self._returns[then], self._passes[then])
+
+    def both(self, first: int, later: int) -> int:
+        """A connection: accepted where its first and its later packets are."""
+        if first == later or IMPOSSIBLE in (first, later) or not self.can[first] & Can.ACCEPT:
+            return first
+        can = (self.can[first] | self.can[later]) & Can.REFUSE
+        if self.can[first] & self.can[later] & Can.ACCEPT:
+            can |= Can.ACCEPT
+        return self._intern(_Kind.BOTH, first, later, 0, can, frozenset(), frozenset())
+
+    def returns(self, outcome: int) -> frozenset[int]:
+        """The walk states in which the packet may come back to the calling chain."""
+        return self._returns[outcome]
+
+    def passes(self, outcome: int) -> frozenset[int]:
+        """The walk states in which the packet may be accepted and go on to the next hook."""
+        return self._passes[outcome]
+
+    def _children(self, outcome: int) -> tuple[int, ...]:
+        kind, (a, b, c) = self._kind[outcome], self._parts[outcome]
+        if kind is _Kind.EITHER:
+            return (b, c)
+        if kind is _Kind.VIA:
+            return (b,)
+        return (a, b) if kind is _Kind.BOTH else ()
+
+    def _tree(self, roots: Iterable[int]) -> list[int]:
+        """Every outcome that ``roots`` are made of, parts before wholes."""
+        seen = set(roots)
+        pending = list(seen)
+        while pending:
+            for child in self._children(pending.pop()):
+                if child not in seen:
+                    seen.add(child)
+                    pending.append(child)
+        return sorted(seen)
+
+    def _rewritten(self, root: int, needs: Callable[[int], bool], leaf: Callable[[int], int]) -> int:
+        if not needs(root):
+            return root
+        result: dict[int, int] = {}
+        for outcome in self._tree([root]):
+            kind, (a, b, c) = self._kind[outcome], self._parts[outcome]
+            if not needs(outcome):
+                result[outcome] = outcome
+            elif kind is _Kind.EITHER:
+                result[outcome] = self.either(a, result[b], result[c])
+            elif kind is _Kind.VIA:
+                result[outcome] = self.via(a, result[b])
+            else:
+                result[outcome] = leaf(outcome)
+        return result[root]
+
+    def then(self, outcome: int, states: tuple[int, ...], rest: tuple[int, ...]) -> int:
+        """``outcome`` with each return in ``states[i]`` replaced by ``rest[i]``."""
+        after = dict(zip(states, rest, strict=True))
+        return self._rewritten(outcome, lambda o: bool(self._returns[o]), lambda o: after[self._parts[o][0]])
+
+    def onward(self, outcome: int, states: tuple[int, ...], rest: tuple[int, ...], named: Callable[[int], bool]) -> int:
+        """``outcome`` of one hook with each accept in ``states[i]`` going on to ``rest[i]``.
+
+        ``named`` tells the deciders that stay part of the story (rules do, policies of other tables don't).
+        """
+        after = dict(zip(states, rest, strict=True))
+
+        def go_on(leaf: int) -> int:
+            decider, state, _ = self._parts[leaf]
+            return self.via(decider, after[state]) if named(decider) else after[state]
+
+        return self._rewritten(outcome, lambda o: bool(self._passes[o]), go_on)
+
+    def deciders(self, outcomes: Iterable[int], what: Can) -> set[int]:
+        """The deciders behind those parts of ``outcomes`` that can be ``what``."""
+        found: set[int] = set()
+        for outcome in self._tree(outcomes):
+            kind, (a, _, _) = self._kind[outcome], self._parts[outcome]
+            if kind in (_Kind.ACCEPT, _Kind.DENY, _Kind.DIVERT, _Kind.UNKNOWN, _Kind.VIA) and self.can[outcome] & what:
+                found.add(a)
+        return found
+
+    def causes(self, outcomes: Iterable[int]) -> set[int]:
+        """The causes of the forks that leave ``outcomes`` between accept and anything else."""
+        found: set[int] = set()
+        for outcome in self._tree(outcomes):
+            kind, can = self._kind[outcome], self.can[outcome]
+            if can & Can.ACCEPT and can & Can.REFUSE and kind in (_Kind.EITHER, _Kind.UNKNOWN):
+                found.add(self._parts[outcome][0])
+        return found
+
+    def only(self, outcome: int, what: Can) -> bool:
+        """True where the outcome is ``what`` and can be nothing else."""
+        can = self.can[outcome]
+        return bool(can) and not can & ~what
+
+

@@ -1,0 +1,1 @@
+"""Text to rule model: reading a file, its lines by the grammar, options by their extensions."""

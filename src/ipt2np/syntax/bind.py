@@ -1,0 +1,263 @@
+"""The words of a rule line to typed matches and a target, by the options that extensions declare.
+
+iptables reads options with getopt(3): an option belongs to the header, to a match loaded before it, to the
+match that ``-p`` implies, or to the target; long options may be shortened as long as they stay unique.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ipt2np.rules.extension import (
+    Effect,
+    MatchExtension,
+    Option,
+    TargetExtension,
+    UnknownMatch,
+    ValueFault,
+)
+from ipt2np.rules.matches import all_matches
+from ipt2np.rules.matches.ip import Ip
+from ipt2np.rules.model import Clause, Jump, MatchUse, TargetUse
+from ipt2np.rules.targets import NOTRACK_OPTION, TARGETS, unknown_target
+from ipt2np.syntax.lines import RuleLine, Word
+
+
+class WordFault(Exception):
+    """A word that the rule cannot have; ``word`` is where, None for the line's end."""
+
+    def __init__(self, word: Word | None, message: str, expected: str = "") -> None:
+        self.word = word
+        self.message = message
+        self.expected = expected
+        super().__init__(message)
+
+
+@dataclass
+class _Loaded:
+    """An extension that the rule has loaded, and what it was given so far."""
+
+    extension: MatchExtension | TargetExtension
+    clauses: list[Clause] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+
+    @property
+    def open_ended(self) -> bool:
+        """True where options are not declared and are kept as text."""
+        if isinstance(self.extension, TargetExtension):
+            return self.extension.options is None
+        return isinstance(self.extension, UnknownMatch)
+
+
+def _quoted(text: str) -> str:
+    if text and not any(c.isspace() or c in "\"\\'" for c in text):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+class _Binder:
+    """One rule line being read, word by word."""
+
+    def __init__(self, line: RuleLine, family: int, is_chain: Callable[[str], bool]) -> None:
+        self.family = family
+        self.is_chain = is_chain
+        self.words = line.words
+        self.at = 0
+        self.header = _Loaded(Ip())
+        self.matches: list[_Loaded] = []
+        self.target: _Loaded | Jump | None = None
+        self.target_word: Word | None = None
+        self.protocol: int | None = None
+        self.table: str | None = None
+        self.open_option: _Loaded | None = None
+
+    def take(self, option_word: Word, what: str) -> Word:
+        """The next word, whatever it looks like, as getopt takes an option's argument."""
+        if self.at >= len(self.words):
+            raise WordFault(None, f"{option_word.text} needs a value", what)
+        word = self.words[self.at]
+        self.at += 1
+        return word
+
+    def bind(self) -> tuple[tuple[MatchUse, ...], TargetUse | Jump | None]:
+        negated: Word | None = None
+        while self.at < len(self.words):
+            word = self.words[self.at]
+            self.at += 1
+            if word.role == "not":
+                if negated is not None:
+                    raise WordFault(word, "! stands twice", "an option after the first !")
+                negated = word
+                continue
+            if word.role == "word" or not word.text.startswith("-"):
+                if self.open_option is not None and negated is None:
+                    self.open_option.text.append(_quoted(word.text))
+                    continue
+                raise WordFault(word, f"{word.text!r} belongs to no option", "an option such as -s, --dport or -j")
+            self.option(word, negated)
+            negated = None
+        if negated is not None:
+            raise WordFault(negated, "nothing stands after !", "the option that ! negates")
+        uses = [MatchUse(each.extension, tuple(each.clauses), " ".join(each.text))  # type: ignore[arg-type]
+                for each in (self.header, *self.matches)]
+        target = self.target
+        if isinstance(target, _Loaded):
+            target = self.finished_target(target)
+        return tuple(use for use in uses if use.clauses or use.extension.name != "ip"), target
+
+    def finished_target(self, loaded: _Loaded) -> TargetUse:
+        extension = loaded.extension
+        assert isinstance(extension, TargetExtension)
+        if extension.effect is Effect.UNKNOWN and not loaded.text:
+            raise WordFault(self.target_word, f"there is no chain {extension.name!r} and no target of that name",
+                            "a chain of this table (declared by :NAME - [0:0]) or a target such as ACCEPT")
+        if extension.name == "CT" and NOTRACK_OPTION in loaded.text:
+            extension = TARGETS["NOTRACK"]
+        return TargetUse(extension, tuple(loaded.clauses), " ".join(loaded.text))
+
+    def option(self, word: Word, negated: Word | None) -> None:
+        name = word.text
+        self.open_option = None
+        if name in ("-m", "--match"):
+            self.refuse_not(negated, word)
+            self.load(self.take(word, "the name of a match extension"))
+        elif name in ("-j", "--jump", "-g", "--goto"):
+            self.refuse_not(negated, word)
+            self.jump(self.take(word, "a target or a chain"), goto=name in ("-g", "--goto"))
+        elif name in ("-c", "--set-counters"):
+            self.take(word, "a packet counter")
+            self.take(word, "a byte counter")
+        elif name in ("-t", "--table"):
+            self.table = self.take(word, "a table's name").text
+        else:
+            loaded, declared = self.owner(word)
+            if declared is None:
+                loaded.text += ["!", name] if negated else [name]
+                self.open_option = loaded
+            else:
+                self.clause(loaded, declared, word, negated)
+
+    def refuse_not(self, negated: Word | None, word: Word) -> None:
+        if negated is not None:
+            raise WordFault(negated, f"{word.text} cannot be negated", "the option without !")
+
+    def load(self, word: Word) -> None:
+        known = all_matches().get((word.text.lower(), self.family))
+        self.matches.append(_Loaded(known if known is not None else UnknownMatch(word.text)))
+        if known is None:
+            self.open_option = self.matches[-1]
+
+    def jump(self, word: Word, goto: bool) -> None:
+        if self.target is not None:
+            raise WordFault(word, "the rule already has a target", "one -j or -g")
+        self.target_word = word
+        if self.is_chain(word.text):
+            self.target = Jump(word.text, goto)
+        elif goto:
+            raise WordFault(word, f"there is no chain {word.text!r}", "a chain of this table (declared by :NAME - [0:0])")
+        else:
+            known = TARGETS.get(word.text)
+            self.target = _Loaded(known if known is not None else unknown_target(word.text))
+            self.open_option = self.target if self.target.open_ended else None
+
+    def candidates(self) -> list[_Loaded]:
+        """Loaded extensions, the ones asked first at the front."""
+        target = [self.target] if isinstance(self.target, _Loaded) else []
+        return [*target, *reversed(self.matches), self.header]
+
+    def owner(self, word: Word) -> tuple[_Loaded, Option | None]:
+        """The extension that an option belongs to; no ``Option`` where the extension keeps text."""
+        loaded = self.candidates()
+        implied = self.implied()
+        pool = loaded if implied is None else [*loaded, implied]
+        for each in pool:
+            declared = each.extension.named(word.text)
+            if declared is not None:
+                if each is implied:
+                    self.matches.append(implied)
+                return each, declared
+        short = self.attached(word)
+        if short is not None:
+            return self.header, short
+        keeper = next((each for each in loaded if each.open_ended), None)
+        if keeper is not None:
+            return keeper, None
+        if word.text.startswith("--"):
+            found = {(id(each), declared): (each, declared) for each in pool
+                     for declared in each.extension.options or ()
+                     if any(name.startswith(word.text) for name in declared.names)}
+            if len(found) == 1:
+                each, declared = next(iter(found.values()))
+                if each is implied:
+                    self.matches.append(implied)
+                return each, declared
+        raise WordFault(word, f"no match or target of this rule has an option {word.text}",
+                        "an option of " + ", ".join(sorted({e.extension.name for e in pool})))
+
+    def implied(self) -> _Loaded | None:
+        """The match whose options ``-p`` makes known without ``-m``."""
+        if self.protocol is None:
+            return None
+        for extension in {id(e): e for (_, f), e in all_matches().items() if f == self.family}.values():
+            if self.protocol in extension.implied_by and all(m.extension.name != extension.name for m in self.matches):
+                return _Loaded(extension)
+        return None
+
+    def attached(self, word: Word) -> Option | None:
+        """``-ptcp``: a short header option with its value in the same word."""
+        if word.text.startswith("--") or len(word.text) < 3:
+            return None
+        declared = self.header.extension.named(word.text[:2])
+        if declared is None or not declared.kinds:
+            return None
+        self.at -= 1
+        self.words = (*self.words[: self.at],
+                      Word(word.text[2:], word.column + 2, word.width - 2, "word"), *self.words[self.at + 1:])
+        return declared
+
+    def clause(self, loaded: _Loaded, declared: Option, word: Word, negated: Word | None) -> None:
+        values: list[object] = []
+        for kind in declared.kinds:
+            value = self.take(word, f"a value for {word.text}")
+            if value.role == "not" and not values and negated is None and self.at < len(self.words):
+                negated = value
+                value = self.take(word, f"a value for {word.text}")
+            if value.text.startswith("=") and value.column == word.column + word.width:
+                value = Word(value.text[1:], value.column + 1, value.width - 1, "word")
+            try:
+                values.append(kind(value.text, self.family))
+            except ValueFault as fault:
+                raise WordFault(value, f"{word.text}: {fault.message}", fault.expected) from None
+        if negated is not None and not declared.negatable:
+            raise WordFault(negated, f"{word.text} cannot be negated", f"{word.text} without !")
+        if declared.names[0] == "--protocol" and isinstance(loaded.extension, Ip):
+            number = values[0]
+            assert isinstance(number, int)
+            if negated is None:
+                self.protocol = number
+            elif number == 0:
+                raise WordFault(negated, "! -p all matches nothing: iptables refuses it", "a protocol, or no -p at all")
+        elif any(c.option == declared.names[0] for c in loaded.clauses) and loaded.extension.name == "ip":
+            raise WordFault(word, f"{word.text} stands twice in the rule", "each header option once")
+        loaded.clauses.append(Clause(declared.names[0], negated is not None, tuple(values)))
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a rule line says: its matches, its target and where it stands, the table where ``-t`` names one."""
+
+    matches: tuple[MatchUse, ...]
+    target: TargetUse | Jump | None
+    target_word: Word | None
+    table: str | None
+
+
+def bind(line: RuleLine, family: int, is_chain: Callable[[str], bool]) -> Bound:
+    """The typed rule behind ``line``; WordFault at the first word that cannot be.
+
+    ``is_chain`` tells whether a name is a user chain of the rule's table.
+    """
+    binder = _Binder(line, family, is_chain)
+    matches, target = binder.bind()
+    return Bound(matches, target, binder.target_word, binder.table)

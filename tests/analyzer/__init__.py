@@ -1,0 +1,1 @@
+"""A second opinion on NetworkPolicy YAML: network-config-analyzer's, and one straight from the API text."""

@@ -1,0 +1,56 @@
+"""Skip the whole folder, in one line, where no kernel can be asked; or fail, where it must be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .host import KernelHost, sweep
+
+_HERE = Path(__file__).parent
+_TOOLS = ("ip", "nft", "iptables-nft-restore", "ip6tables-nft-restore")
+
+
+def _missing() -> str:
+    if not sys.platform.startswith("linux"):
+        return "not Linux"
+    if os.geteuid() != 0:
+        return "not root"
+    absent = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    if absent:
+        return "no " + ", ".join(absent)
+    try:
+        sweep()
+        with KernelHost():
+            pass
+    except Exception as error:
+        return f"no namespaces here: {error}"
+    return ""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ours = [item for item in items if _HERE in item.path.parents]
+    if not ours:
+        return
+    reason = _missing()
+    if not reason:
+        return
+    line = f"not checked against a real kernel ({reason})"
+    if os.environ.get("IPT2NP_REQUIRE_KERNEL") == "1":
+        raise pytest.UsageError(f"IPT2NP_REQUIRE_KERNEL=1, but {line}")
+    for item in ours:
+        item.add_marker(pytest.mark.skip(reason=line))
+
+
+@pytest.fixture(scope="session")
+def host() -> Iterator[KernelHost]:
+    """A host with two interfaces and addresses of both families."""
+    from .generate import HOST_ADDRESSES
+
+    with KernelHost(HOST_ADDRESSES) as made:
+        yield made
