@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-
 from hypothesis import strategies as st
 
 #: Feature groups; "core" (addresses, protocols, interfaces, user chains) is always on.

@@ -24,8 +24,9 @@ import struct
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -85,7 +86,7 @@ class HarnessError(Exception):
     """The harness could not do its work; nothing was judged."""
 
 
-class RulesetRefused(Exception):
+class RulesetRefused(Exception):  # noqa: N818
     """iptables-restore refused the text; the message is what it said."""
 
 
@@ -106,7 +107,10 @@ def _inside(namespace: str) -> Iterator[None]:
 
     setns(2) changes the calling thread only.
     """
-    with open("/proc/thread-self/ns/net", "rb") as home, open(f"/run/netns/{namespace}", "rb") as there:
+    with (
+        Path("/proc/thread-self/ns/net").open("rb") as home,
+        Path("/run/netns", namespace).open("rb") as there,
+    ):
         if _libc.setns(there.fileno(), _CLONE_NEWNET):
             raise HarnessError(f"setns {namespace}: {os.strerror(ctypes.get_errno())}")
         try:
@@ -132,14 +136,13 @@ def sweep() -> None:
     for line in _run("ip", "netns", "list").stdout.splitlines():
         name = line.split()[0]
         parts = name.split("-")
-        alive = len(parts) == 4 and parts[1].isdigit() and os.path.exists(f"/proc/{parts[1]}")
+        alive = len(parts) == 4 and parts[1].isdigit() and Path("/proc", parts[1]).exists()
         if parts[0] == PREFIX and len(parts) == 4 and not alive:
             _run("ip", "netns", "delete", name)
 
 
 def _sysctl(name: str, value: str) -> None:
-    with open(f"/proc/sys/net/{name}", "w", encoding="ascii") as file:
-        file.write(value)
+    Path("/proc/sys/net", name).write_text(value, encoding="ascii")
 
 
 class _Pair:
@@ -303,7 +306,8 @@ class _Pair:
             if "counter" in item:
                 found[item["counter"]["name"]] = item["counter"]["packets"]
         arrived, markers = found["arrived"], found["marker"]
-        assert isinstance(arrived, int) and isinstance(markers, int)
+        assert isinstance(arrived, int)
+        assert isinstance(markers, int)
         return arrived, markers
 
     def _read(self, name: str) -> set[int]:
@@ -322,7 +326,9 @@ class KernelHost:
     families).  The default routes go out by the first interface; rp_filter is off.
     """
 
-    def __init__(self, addresses: Mapping[str, Sequence[str]] = DEFAULT_ADDRESSES, *, backend: str = "nft"):
+    def __init__(
+        self, addresses: Mapping[str, Sequence[str]] = DEFAULT_ADDRESSES, *, backend: str = "nft"
+    ) -> None:
         if backend not in BACKENDS:
             raise ValueError(f"backend {backend!r}")
         for name in addresses:

@@ -71,6 +71,10 @@ class PacketSet:
     def __bool__(self) -> bool:
         return self.node != FALSE
 
+    def __contains__(self, packet: Mapping[Field, int]) -> bool:
+        """True where the packet, given by its fields (family 0 for IPv4, 1 for IPv6; fields left out are 0), is in the set."""
+        return _value_at(self.space, self.node, packet) == TRUE
+
     def some(self, field: Field) -> PacketSet:
         """Packets that some value of ``field`` brings into the set; the result ignores the field."""
         diagram = self.space.diagram
@@ -159,16 +163,19 @@ class PacketMap:
 
     def at(self, packet: Mapping[Field, int]) -> int:
         """The value for one packet; fields left out count as 0."""
-        diagram = self.space.diagram
-        family = 6 if packet.get(Field.FAMILY) else 4
-        at = self.node
-        while diagram.level[at] != TERMINAL_LEVEL:
-            level = diagram.level[at]
-            field = next(f for f in _FIELDS if f.first <= level <= f.last)
-            bits = ADDRESS_BITS[family] if field in _ADDRESSES else field.bits
-            bit = packet.get(field, 0) >> (bits - 1 - (level - field.first)) & 1
-            at = diagram.high[at] if bit else diagram.low[at]
-        return diagram.value(at)
+        return _value_at(self.space, self.node, packet)
+
+
+def _value_at(space: PacketSpace, node: int, packet: Mapping[Field, int]) -> int:
+    diagram = space.diagram
+    family = 6 if packet.get(Field.FAMILY) else 4
+    while diagram.level[node] != TERMINAL_LEVEL:
+        level = diagram.level[node]
+        field = next(f for f in _FIELDS if f.first <= level <= f.last)
+        bits = ADDRESS_BITS[family] if field in _ADDRESSES else field.bits
+        bit = packet.get(field, 0) >> (bits - 1 - (level - field.first)) & 1
+        node = diagram.high[node] if bit else diagram.low[node]
+    return diagram.value(node)
 
 
 class PacketSpace:

@@ -23,6 +23,7 @@ from ipt2np.rules.matches.recent import list_name
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause, Rule, Ruleset
 from ipt2np.semantics.outcomes import ADDRESS, IMPOSSIBLE, INTERFACE, Can, Outcomes
+from ipt2np.semantics.provenance import Policy, Provenance
 from ipt2np.semantics.walk import INPUT_PATH, ChainKey, Walk, Walker, effect_of
 
 PORT_PROTOCOLS = (6, 17, 33, 132, 136)
@@ -31,9 +32,12 @@ CONNECTION_PROTOCOLS = (6, 132)
 
 REFUSED_SOURCES: Mapping[int, AddressSet] = {
     4: AddressSet.cidrs("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
-    6: AddressSet.cidrs("::/128", "::1/128", "ff00::/8", "::ffff:0:0/96"),
+    6: AddressSet.cidrs("::1/128", "ff00::/8"),
 }
-"""Sources that the kernel itself refuses (net/ipv4/route.c ip_route_input_slow(), net/ipv6/ip6_input.c)."""
+"""Sources that the kernel itself refuses (net/ipv4/route.c ip_route_input_slow(), net/ipv6/ip6_input.c).
+
+In IPv4 the host's own addresses too; in IPv6 those, ``::`` and IPv4-mapped ones do reach INPUT.
+"""
 
 GROUP_DESTINATIONS: Mapping[int, AddressSet] = {
     4: AddressSet.cidrs("224.0.0.0/4", "255.255.255.255/32"),
@@ -49,16 +53,6 @@ class Facts:
     """Interface name and the CIDRs behind it; none for "whatever comes in there"."""
     addresses: tuple[str, ...] = ()
     """The own addresses that the pod replaces."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A built-in policy as a decider."""
-
-    table: str
-    chain: str
-    effect: str
-    family: int
 
 
 @dataclass(frozen=True)
@@ -132,19 +126,10 @@ class Decision:
         return (outcome.where(lambda o: self.outcomes.only(o, Can.ACCEPT)),
                 outcome.where(lambda o: bool(self.outcomes.can[o] & Can.ACCEPT)))
 
-    def rules_behind(self, packets: PacketSet, what: Can = Can.ACCEPT) -> list[Rule]:
-        """The rules that decided ``packets``, in the order of the files (built-in policies left out)."""
-        deciders = self.outcomes.deciders(self.connections.values(packets) - {IMPOSSIBLE}, what)
-        return [self.rules[number] for number in sorted(deciders) if number in self.rules]
-
-    def policies_behind(self, packets: PacketSet, what: Can = Can.ACCEPT) -> list[Policy]:
-        """The built-in policies that decided ``packets``."""
-        deciders = self.outcomes.deciders(self.connections.values(packets) - {IMPOSSIBLE}, what)
-        return [self.policies[number] for number in sorted(deciders) if number in self.policies]
-
-    def causes(self, packets: PacketSet) -> set[int]:
-        """What leaves ``packets`` open: rule numbers, INTERFACE, ADDRESS."""
-        return self.outcomes.causes(self.connections.values(packets) - {IMPOSSIBLE})
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Who decided: travels with everything that is made from the decision."""
+        return Provenance(self.connections, self.outcomes, self.rules, self.policies)
 
     def key(self) -> str:
         """A digest of what the decision means: equal for hosts that mean the same, whatever their rules."""
@@ -266,7 +251,8 @@ def _possible(view: View, facts: Facts) -> PacketSet:
     own = [address for address in facts.addresses if (":" in address) == (family == 6)]
     if own:
         addresses = AddressSet.cidrs(*own)
-        refused |= addresses
+        if family == 4:
+            refused |= addresses
         result &= space.addresses(Field.DESTINATION, addresses)
     result -= space.addresses(Field.SOURCE, refused)
     return result & _arriving(view, facts)

@@ -139,12 +139,16 @@ class Outcomes:
             return (b,)
         return (a, b) if kind is _Kind.BOTH else ()
 
-    def _tree(self, roots: Iterable[int]) -> list[int]:
-        """Every outcome that ``roots`` are made of, parts before wholes."""
+    def _tree(self, roots: Iterable[int], *, opening: bool = False) -> list[int]:
+        """Every outcome that ``roots`` are made of, parts before wholes; ``opening`` leaves later packets out."""
         seen = set(roots)
         pending = list(seen)
         while pending:
-            for child in self._children(pending.pop()):
+            outcome = pending.pop()
+            children = self._children(outcome)
+            if opening and self._kind[outcome] is _Kind.BOTH:
+                children = children[:1]
+            for child in children:
                 if child not in seen:
                     seen.add(child)
                     pending.append(child)
@@ -185,13 +189,29 @@ class Outcomes:
         return self._rewritten(outcome, lambda o: bool(self._passes[o]), go_on)
 
     def deciders(self, outcomes: Iterable[int], what: Can) -> set[int]:
-        """The deciders behind those parts of ``outcomes`` that can be ``what``."""
+        """The deciders behind those parts of ``outcomes`` that can be ``what``.
+
+        A connection is accepted by the rule that accepts its first packet; any packet's refusal refuses it.
+        """
         found: set[int] = set()
-        for outcome in self._tree(outcomes):
+        for outcome in self._tree(outcomes, opening=what is Can.ACCEPT):
             kind, (a, _, _) = self._kind[outcome], self._parts[outcome]
             if kind in (_Kind.ACCEPT, _Kind.DENY, _Kind.DIVERT, _Kind.UNKNOWN, _Kind.VIA) and self.can[outcome] & what:
                 found.add(a)
         return found
+
+    def foremost(self, outcome: int, what: Can) -> int:
+        """The one decider to name for an outcome that can be ``what``: the last word of the way there."""
+        while True:
+            kind, (a, b, c) = self._kind[outcome], self._parts[outcome]
+            if kind is _Kind.EITHER:
+                outcome = b if self.can[b] & what else c
+            elif kind is _Kind.VIA:
+                outcome = b
+            elif kind is _Kind.BOTH:
+                outcome = b if what & Can.REFUSE and self.can[a] is Can.ACCEPT else a
+            else:
+                return a
 
     def causes(self, outcomes: Iterable[int]) -> set[int]:
         """The causes of the forks that leave ``outcomes`` between accept and anything else."""
@@ -200,6 +220,20 @@ class Outcomes:
             kind, can = self._kind[outcome], self.can[outcome]
             if can & Can.ACCEPT and can & Can.REFUSE and kind in (_Kind.EITHER, _Kind.UNKNOWN):
                 found.add(self._parts[outcome][0])
+        return found
+
+    def labelled(self, outcomes: Iterable[int], label_of: Callable[[int], str]) -> dict[int, frozenset[str]]:
+        """For each outcome the labels of its causes (as in ``causes``): few labels for many rules."""
+        found: dict[int, frozenset[str]] = {}
+        for outcome in self._tree(outcomes):
+            labels: frozenset[str] = frozenset()
+            can = self.can[outcome]
+            if can & Can.ACCEPT and can & Can.REFUSE:
+                for child in self._children(outcome):
+                    labels |= found[child]
+                if self._kind[outcome] in (_Kind.EITHER, _Kind.UNKNOWN):
+                    labels |= {label_of(self._parts[outcome][0])}
+            found[outcome] = labels
         return found
 
     def only(self, outcome: int, what: Can) -> bool:

@@ -16,7 +16,8 @@ from ipt2np.rules.values import AddressSpec, addresses, port_range, protocol, wo
 
 ICMP_OPENING = {4: ((1, (8, 13, 15, 17)),), 6: ((58, (128, 139)),)}
 ICMP_UNTRACKED = {4: (), 6: ((58, (130, 131, 132, 133, 134, 135, 136, 143, 151, 152)),)}
-ICMP_PROTOCOL = {4: 1, 6: 58}
+ICMP_PROTOCOLS = ((1, 1), (58, 58))
+"""Conntrack takes the other family's ICMP for INVALID, whatever its type (nf_conntrack_icmp_packet())."""
 
 
 def _icmp(view: View, table: tuple[tuple[int, tuple[int, ...]], ...]) -> PacketSet:
@@ -29,7 +30,7 @@ def _icmp(view: View, table: tuple[tuple[int, tuple[int, ...]], ...]) -> PacketS
 
 def opening(view: View) -> PacketSet:
     """Packets that conntrack takes for the beginning of a connection."""
-    icmp = view.space.value(Field.PROTOCOL, ICMP_PROTOCOL[view.family])
+    icmp = view.space.values(Field.PROTOCOL, ICMP_PROTOCOLS)
     return ~icmp | _icmp(view, ICMP_OPENING[view.family])
 
 

@@ -1,0 +1,49 @@
+"""``ipt2np``: commands, and how errors reach the user."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from ipt2np.cli.convert import convert
+
+app = typer.Typer(
+    name="ipt2np",
+    help="Turn the packet filter of a legacy Linux host (iptables-save) into Kubernetes network policy, and prove it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"ipt2np {version('ipt2np')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit.")) -> None:
+    """Turn the packet filter of a legacy Linux host (iptables-save) into Kubernetes network policy, and prove it."""
+
+
+app.command()(convert)
+
+
+def run() -> None:
+    """The entry point: exit codes 0 done, 1 a finding at or above --fail-on, 2 bad input or usage, 3 internal error."""
+    try:
+        app()
+    except BrokenPipeError:
+        # The reader of our output went away; what it has is all that it wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    run()

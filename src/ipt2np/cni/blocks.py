@@ -1,0 +1,112 @@
+"""Address blocks: the fewest ``cidr`` and ``except`` entries for a set of sources.
+
+Exact dynamic programming over the prefix tree. For a subtree two costs: *open*, the entries that write its
+addresses when nothing above covers it, and *covered*, the entries that cut its unwanted addresses out of a
+block above it. With children l and r:
+
+    open(v)    = min(open(l) + open(r),  1 + covered(l) + covered(r))      the 1 is a cidr at v
+    covered(v) = min(covered(l) + covered(r),  1 + open(v))                the 1 is an except at v
+
+A wanted leaf costs open 1, covered 0; an unwanted one 0 and 1; a leaf that may go either way nothing. Equal
+subtrees are one node of the diagram, so the cost is that of the diagram, not of the address space.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ipt2np.packets import Field, PacketSet
+from ipt2np.packets.diagram import TERMINAL_LEVEL
+from ipt2np.packets.intervals import ADDRESS_BITS, address_text
+
+UNWANTED, WANTED, EITHER = 0, 1, 2
+_LEAVES = {UNWANTED: (0, 1), WANTED: (1, 0), EITHER: (0, 0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A CIDR and the CIDRs strictly inside it that do not count."""
+
+    cidr: str
+    excepts: tuple[str, ...] = ()
+
+
+class _Tree:
+    def __init__(self, wanted: PacketSet, allowed: PacketSet, family: int) -> None:
+        space = wanted.space
+        self.family = family
+        self.bits = ADDRESS_BITS[family]
+        self.diagram = space.diagram
+        self.root = self.diagram.combine(
+            lambda v: WANTED if v[0] else (EITHER if v[1] else UNWANTED), (wanted.node, allowed.node))
+        self.costs: dict[tuple[int, int], tuple[int, int]] = {}
+        self.blocks: list[tuple[str, list[str]]] = []
+
+    def children(self, node: int, depth: int) -> tuple[int, int]:
+        if self.diagram.level[node] == Field.SOURCE.first + depth:
+            return self.diagram.low[node], self.diagram.high[node]
+        return node, node
+
+    def cost(self, node: int, depth: int) -> tuple[int, int]:
+        """(open, covered) of the subtree whose prefix has ``depth`` bits."""
+        if self.diagram.level[node] == TERMINAL_LEVEL:
+            return _LEAVES[self.diagram.value(node)]
+        key = (node, depth)
+        found = self.costs.get(key)
+        if found is None:
+            low, high = self.children(node, depth)
+            open_l, covered_l = self.cost(low, depth + 1)
+            open_h, covered_h = (open_l, covered_l) if high == low else self.cost(high, depth + 1)
+            opened = min(open_l + open_h, 1 + covered_l + covered_h)
+            found = self.costs[key] = opened, min(covered_l + covered_h, 1 + opened)
+        return found
+
+    def text(self, prefix: int, depth: int) -> str:
+        return f"{address_text(prefix << (self.bits - depth), self.family)}/{depth}"
+
+    def write_open(self, node: int, depth: int, prefix: int) -> None:
+        opened, _ = self.cost(node, depth)
+        if not opened:
+            return
+        if self.diagram.level[node] == TERMINAL_LEVEL:
+            self.blocks.append((self.text(prefix, depth), []))
+            return
+        low, high = self.children(node, depth)
+        if self.cost(low, depth + 1)[0] + self.cost(high, depth + 1)[0] == opened:
+            self.write_open(low, depth + 1, prefix << 1)
+            self.write_open(high, depth + 1, prefix << 1 | 1)
+            return
+        excepts: list[str] = []
+        self.blocks.append((self.text(prefix, depth), excepts))
+        self.write_covered(low, depth + 1, prefix << 1, excepts)
+        self.write_covered(high, depth + 1, prefix << 1 | 1, excepts)
+
+    def write_covered(self, node: int, depth: int, prefix: int, excepts: list[str]) -> None:
+        _, covered = self.cost(node, depth)
+        if not covered:
+            return
+        if self.diagram.level[node] != TERMINAL_LEVEL:
+            low, high = self.children(node, depth)
+            if self.cost(low, depth + 1)[1] + self.cost(high, depth + 1)[1] == covered:
+                self.write_covered(low, depth + 1, prefix << 1, excepts)
+                self.write_covered(high, depth + 1, prefix << 1 | 1, excepts)
+                return
+        excepts.append(self.text(prefix, depth))
+        self.write_open(node, depth, prefix)
+
+
+def blocks(wanted: PacketSet, allowed: PacketSet, family: int) -> list[Block]:
+    """The fewest blocks with ``wanted`` ⊆ their union ⊆ ``allowed``, disjoint, in the order of addresses.
+
+    Both are sets in which only the source matters, of one family. Plain CIDRs are preferred where they
+    need no more entries than exceptions do.
+    """
+    tree = _Tree(wanted, allowed, family)
+    tree.write_open(tree.root, 0, 0)
+    return [Block(cidr, tuple(excepts)) for cidr, excepts in tree.blocks]
+
+
+def entries(wanted: PacketSet, allowed: PacketSet, family: int) -> int:
+    """How many entries ``blocks`` needs, without writing them."""
+    tree = _Tree(wanted, allowed, family)
+    return tree.cost(tree.root, 0)[0]

@@ -1,0 +1,383 @@
+"""``--cni kubernetes``: the portable core, what every conforming CNI must do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ipt2np.cni.base import Cni, EmittedRule, Fitted, Identity, Object, PlatformEffect, Reading
+from ipt2np.cni.blocks import Block, blocks
+from ipt2np.cni.networkpolicy import API_VERSION, KIND, PROTOCOLS, load, read, validate
+from ipt2np.findings import Difference, Finding, Predicted
+from ipt2np.findings.collect import counted, lines_of, remedy
+from ipt2np.packets import Field, PacketSet, PacketSpace
+from ipt2np.packets.intervals import merged
+from ipt2np.planning import PlanEffect, PolicyPlan
+from ipt2np.rules.model import Rule
+
+NAMES = {number: name for name, number in PROTOCOLS.items()}
+OBJECT_BYTES = 700_000
+"""Split above this: an API server takes 1.5 MiB (etcd --max-request-bytes), annotations and comments aside."""
+OPEN_GROUPS = 64
+"""How many groups of services a further one is tried against; bounds the work, not the result's meaning."""
+FIRST_RULES = 20
+
+Sources = tuple[PacketSet, PacketSet]
+"""(wanted, allowed) sources of one family."""
+
+
+@dataclass
+class _Group:
+    """Services that share one rule, with the sources that it must and may admit, by family."""
+
+    services: list[tuple[int, int, int]]
+    """Protocol number, first and last port; empty means every protocol."""
+    sources: dict[int, Sources]
+
+    def takes(self, other: dict[int, Sources]) -> dict[int, Sources] | None:
+        """The sources of both together, None where no set of sources suits both."""
+        joined = {}
+        for family, (wanted, allowed) in self.sources.items():
+            wanted, allowed = wanted | other[family][0], allowed & other[family][1]
+            if not wanted <= allowed:
+                return None
+            joined[family] = (wanted, allowed)
+        return joined
+
+
+class _Services:
+    """A plan's allowance by service, for policies that know ports but no source ports."""
+
+    def __init__(self, plan: PolicyPlan) -> None:
+        self.plan = plan
+        self.space = plan.space
+        allowance = plan.allow_only()
+        self.wanted, self.allowed = allowance.wanted, allowance.allowed
+        self.free = allowance.allowed - allowance.wanted
+        self.everywhere = {family: self._sources(family, self.allowed, self.free) for family in plan.families}
+        """Sources of which every protocol is accepted."""
+
+    def _quantified(self, packets: PacketSet, fields: Sequence[Field]) -> PacketSet:
+        for field in fields:
+            packets = packets.every(field)
+        return packets
+
+    def _sources(self, family: int, allowed: PacketSet, free: PacketSet) -> Sources:
+        """The sources allowed whatever else the packet holds, and those of them that count."""
+        fields = (Field.PROTOCOL, Field.ICMP_TYPE, Field.ICMP_CODE, Field.DESTINATION_PORT, Field.SOURCE_PORT)
+        upper = self._quantified(self.space.of_family(allowed, family), fields)
+        return upper - self._quantified(self.space.of_family(free, family), fields), upper
+
+    def _by_port(self, protocol: int) -> dict[int, tuple[PacketSet, PacketSet]]:
+        """By family: packets of the protocol that any source port may use, and those of them that are free."""
+        result = {}
+        chosen = self.space.value(Field.PROTOCOL, protocol)
+        for family in self.plan.families:
+            pair = []
+            for packets in (self.allowed, self.free):
+                of_family = self.space.of_family(packets, family) & chosen
+                pair.append(of_family.some(Field.PROTOCOL).every(Field.SOURCE_PORT))
+            result[family] = (pair[0], pair[1])
+        return result
+
+    def groups(self) -> list[_Group]:
+        """Rules to write: every protocol first, then services with sources that can be shared."""
+        result: list[_Group] = []
+        if any(wanted for wanted, _ in self.everywhere.values()):
+            result.append(_Group([], dict(self.everywhere)))
+        demands: dict[tuple[tuple[int, int], ...], _Group] = {}
+        for protocol in PROTOCOLS.values():
+            for low, high, sources in self._demands(protocol):
+                key = tuple((wanted.node, allowed.node) for wanted, allowed in sources.values())
+                if key in demands:
+                    demands[key].services.append((protocol, low, high))
+                else:
+                    demands[key] = _Group([(protocol, low, high)], sources)
+        open_groups: list[_Group] = []
+        for demand in demands.values():
+            for group in open_groups[:OPEN_GROUPS]:
+                joined = group.takes(demand.sources)
+                if joined is not None:
+                    group.services += demand.services
+                    group.sources = joined
+                    break
+            else:
+                open_groups.append(demand)
+        return result + open_groups
+
+    def _demands(self, protocol: int) -> list[tuple[int, int, dict[int, Sources]]]:
+        """Port ranges of the protocol with the sources still to be admitted there: all ports first."""
+        packets = self._by_port(protocol)
+        done: dict[int, PacketSet] = {}
+        base: dict[int, Sources] = {}
+        for family, (allowed, free) in packets.items():
+            upper = allowed.every(Field.DESTINATION_PORT)
+            done[family] = self.everywhere[family][0]
+            base[family] = (upper - free.every(Field.DESTINATION_PORT) - done[family], upper)
+        result: list[tuple[int, int, dict[int, Sources]]] = []
+        if any(wanted for wanted, _ in base.values()):
+            result.append((1, 0xFFFF, base))
+            done = {family: done[family] | base[family][0] for family in packets}
+        for low, high, sources in self._ranges(packets, done):
+            if any(wanted for wanted, _ in sources.values()):
+                result.append((low, high, sources))
+        return result
+
+    def _ranges(self, packets: Mapping[int, tuple[PacketSet, PacketSet]],
+                done: Mapping[int, PacketSet]) -> list[tuple[int, int, dict[int, Sources]]]:
+        """The ports cut wherever some family's sources change."""
+        space, nothing = self.space, self.space.nothing
+        cuts = {1}
+        split: dict[int, list[list[tuple[int, int, PacketSet]]]] = {}
+        for family, pair in packets.items():
+            split[family] = [space.split(each, Field.DESTINATION_PORT) for each in pair]
+            for parts in split[family]:
+                cuts |= {low for low, _, _ in parts} | {high + 1 for _, high, _ in parts}
+        starts = sorted(cut for cut in cuts if 1 <= cut <= 0xFFFF)
+        places = {family: [0, 0] for family in packets}
+        result = []
+        for index, low in enumerate(starts):
+            high = starts[index + 1] - 1 if index + 1 < len(starts) else 0xFFFF
+            sources = {}
+            for family in packets:
+                found = []
+                for which, parts in enumerate(split[family]):
+                    while places[family][which] < len(parts) and parts[places[family][which]][1] < low:
+                        places[family][which] += 1
+                    place = places[family][which]
+                    inside = place < len(parts) and parts[place][0] <= low
+                    found.append(parts[place][2] if inside else nothing)
+                allowed, free = found
+                sources[family] = (allowed - free - done[family], allowed)
+            result.append((low, high, sources))
+        return result
+
+    def packets_of(self, group: _Group) -> PacketSet:
+        """What the plan wants admitted of a group's services and sources."""
+        space = self.space
+        services = space.nothing
+        for protocol, low, high in group.services:
+            services |= space.value(Field.PROTOCOL, protocol) & space.values(Field.DESTINATION_PORT, ((low, high),))
+        if not group.services:
+            services = space.everything
+        sources = space.nothing
+        for family, (_, allowed) in group.sources.items():
+            sources |= allowed & space.family(family)
+        return services & sources & self.wanted
+
+
+class Kubernetes(Cni):
+    """networking.k8s.io/v1 NetworkPolicy as its API documents it."""
+
+    name = "kubernetes"
+    template = "kubernetes.yaml.j2"
+    platform = (
+        PlatformEffect("opens", "node", "any", "the node that runs the pod always reaches it, and the pod itself",
+                       "https://kubernetes.io/docs/concepts/services-networking/network-policies/"),
+        PlatformEffect("opens", "any", "any", "replies to connections that the pod opens, and of connections that the policy admits, always pass",
+                       "https://kubernetes.io/docs/concepts/services-networking/network-policies/"),
+    )
+
+    def fit(self, plan: PolicyPlan, identity: Identity, source_note: str) -> Fitted:
+        """One NetworkPolicy, or several that add up where one would be too large."""
+        services = _Services(plan)
+        rules: list[Object] = []
+        behind: list[tuple[PacketSet, tuple[Rule, ...], tuple[str, ...]]] = []
+        for group in services.groups():
+            rules.append(_rule(group))
+            packets = services.packets_of(group)
+            policies = tuple(dict.fromkeys(f"{policy.chain} policy {policy.effect}"
+                                           for policy in plan.provenance.policies_behind(packets)))
+            behind.append((packets, tuple(plan.provenance.rules_behind(packets)), policies))
+        chunks = _chunks(rules)
+        objects, emitted = [], []
+        for number, chunk in enumerate(chunks):
+            part = [rules_of for _, _, rules_of in chunk]
+            name = identity.name if len(chunks) == 1 else f"{identity.name[:230]}-{_digest(json.dumps(part))[:10]}"
+            listed: dict[int, Rule] = {}
+            for place, (origin, _, _) in enumerate(chunk):
+                emitted.append(EmittedRule(number, place, *behind[origin]))
+                listed |= {rule.number: rule for rule in behind[origin][1]}
+            objects.append(_object(identity, name, part, list(listed.values()), source_note, len(chunks) > 1))
+        for each in objects:
+            validate(each)
+        findings = (*_losses(plan, services), *_object_findings(plan, objects, identity))
+        return Fitted(tuple(objects), tuple(emitted), findings)
+
+    def interpret(self, text: str, identity: Identity, space: PacketSpace) -> Mapping[str, Reading]:
+        """Reads back what the YAML lets through."""
+        return read(load(text), identity, space)
+
+
+def _rule(group: _Group) -> Object:
+    rule: Object = {}
+    everyone = len(group.sources) == 2 and all(allowed.node == allowed.space.everything.node for _, allowed in group.sources.values())
+    if not everyone:
+        rule["from"] = [
+            {"ipBlock": _block(block)}
+            for family, (wanted, allowed) in sorted(group.sources.items())
+            for block in blocks(wanted, allowed, family)
+        ]
+    if group.services:
+        rule["ports"] = [_port(protocol, low, high) for protocol in NAMES
+                         for low, high in merged((low, high) for number, low, high in group.services if number == protocol)]
+    return rule
+
+
+def _block(block: Block) -> Object:
+    return {"cidr": block.cidr, "except": list(block.excepts)} if block.excepts else {"cidr": block.cidr}
+
+
+def _port(protocol: int, low: int, high: int) -> Object:
+    if (low, high) == (1, 0xFFFF):
+        return {"protocol": NAMES[protocol]}
+    if low == high:
+        return {"protocol": NAMES[protocol], "port": low}
+    return {"protocol": NAMES[protocol], "port": low, "endPort": high}
+
+
+def _chunks(rules: Sequence[Object]) -> list[list[tuple[int, int, Object]]]:
+    """Rules by object, each with its origin and size: additive, so peers may be split anywhere."""
+    result: list[list[tuple[int, int, Object]]] = [[]]
+    filled = 0
+    for origin, rule in enumerate(rules):
+        for part in _parts(rule):
+            size = len(json.dumps(part))
+            if result[-1] and filled + size > OBJECT_BYTES:
+                result.append([])
+                filled = 0
+            result[-1].append((origin, size, part))
+            filled += size
+    return result
+
+
+def _parts(rule: Object) -> list[Object]:
+    if len(json.dumps(rule)) <= OBJECT_BYTES or "from" not in rule:
+        return [rule]
+    parts: list[Object] = []
+    filled = OBJECT_BYTES
+    room = OBJECT_BYTES // 2
+    for peer in rule["from"]:
+        for piece in _peer_parts(peer):
+            size = len(json.dumps(piece))
+            if filled + size > room:
+                parts.append({**rule, "from": []})
+                filled = len(json.dumps(rule.get("ports", [])))
+            parts[-1]["from"].append(piece)
+            filled += size
+    return parts
+
+
+def _peer_parts(peer: Object) -> list[Object]:
+    """A block whose exceptions alone are too many is halved until they are not."""
+    excepts = peer["ipBlock"].get("except", [])
+    if len(json.dumps(peer)) <= OBJECT_BYTES // 4 or not excepts:
+        return [peer]
+    import ipaddress
+
+    network = ipaddress.ip_network(peer["ipBlock"]["cidr"])
+    result: list[Object] = []
+    for half in network.subnets():
+        inside = [text for text in excepts if ipaddress.ip_network(text).subnet_of(half)]  # type: ignore[arg-type]
+        if str(half) in inside:
+            continue
+        result += _peer_parts({"ipBlock": {"cidr": str(half), "except": inside} if inside else {"cidr": str(half)}})
+    return result
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _object(identity: Identity, name: str, rules: list[Object], behind: list[Rule], source_note: str, split: bool) -> Object:
+    places = [f"{rule.location.file}:{rule.location.line}" for rule in behind]
+    annotations = {
+        "ipt2np/source": source_note[:1000],
+        "ipt2np/rules": str(len(behind)),
+        "ipt2np/rules-digest": _digest("\n".join(f"{place} {rule.text}" for place, rule in zip(places, behind, strict=True)))[:16],
+    }
+    if places:
+        more = f" and {len(places) - FIRST_RULES} more" if len(places) > FIRST_RULES else ""
+        annotations["ipt2np/first-rules"] = ", ".join(place[-200:] for place in places[:FIRST_RULES]) + more
+    metadata: Object = {"name": name, "namespace": identity.namespace}
+    if split:
+        metadata["labels"] = {"ipt2np/set": identity.name[:63].rstrip("-.")}
+    metadata["annotations"] = annotations
+    return {
+        "apiVersion": API_VERSION, "kind": KIND, "metadata": metadata,
+        "spec": {"podSelector": {"matchLabels": dict(identity.pod_labels)}, "policyTypes": ["Ingress"], "ingress": rules},
+    }
+
+
+def _losses(plan: PolicyPlan, services: _Services) -> list[Finding]:
+    """What a NetworkPolicy cannot say, with the packets that are lost by it."""
+    space, result = plan.space, []
+    named = space.values(Field.PROTOCOL, tuple((number, number) for number in sorted(NAMES)))
+    kept = services.allowed.every(Field.SOURCE_PORT)
+    by_port = (services.wanted & named) - kept
+    if by_port:
+        rules = [rule for rule in plan.provenance.rules_behind(by_port) if _names_source_port(rule)] or plan.provenance.rules_behind(by_port)
+        result.append(Finding("N2P302", f"accepted from some source ports only, which a NetworkPolicy cannot say ({counted(rules)}: "
+                              f"{lines_of(rules)})", remedy("N2P302"), tuple(rules),
+                              predicted=(Predicted(Difference.CLOSES, by_port),)))
+    whole = space.nothing
+    for family, (_, allowed) in services.everywhere.items():
+        whole |= allowed & space.family(family)
+    others = (services.wanted - named) - whole
+    if others:
+        rules = plan.provenance.rules_behind(others)
+        what = f"{counted(rules)}: {lines_of(rules)}" if rules else "by INPUT's policy"
+        result.append(Finding("N2P303", f"{_protocols(others)} accepted by the host cannot be written in a NetworkPolicy ({what})",
+                              remedy("N2P303"), tuple(rules),
+                              predicted=(Predicted(Difference.CLOSES, others),)))
+    if any(wanted for wanted, _ in services.everywhere.values()):
+        result.append(Finding("N2P309", "a rule without ports admits every protocol from its sources, as the host does; the API promises that "
+                              "for TCP, UDP and SCTP only", remedy("N2P309")))
+    rejecting = [entry.decider for entry in plan.entries if entry.effect is PlanEffect.REJECT and isinstance(entry.decider, Rule)]
+    if rejecting:
+        result.append(Finding("N2P304", f"refused packets are dropped without the answer that REJECT gives ({counted(rejecting)}: "
+                              f"{lines_of(rejecting)})", remedy("N2P304"), tuple(rejecting)))
+    if plan.limits:
+        result.append(Finding("N2P301", f"rate limits are not kept: a NetworkPolicy has none ({counted(plan.limits)}: {lines_of(plan.limits)})",
+                              remedy("N2P301"), plan.limits))
+    if plan.logs:
+        logging = [trail.rule for trail in plan.logs]
+        result.append(Finding("N2P305", f"nothing is logged ({counted(logging)}: {lines_of(logging)})", remedy("N2P305"), tuple(logging)))
+    return result
+
+
+def _names_source_port(rule: Rule) -> bool:
+    options = ("--source-port", "--source-ports", "--ports", "--ctorigsrcport")
+    return any(clause.option in options for use in rule.matches for clause in use.clauses)
+
+
+def _protocols(packets: PacketSet) -> str:
+    space: PacketSpace = packets.space
+    icmp = [name for number, name in ((1, "ICMP"), (58, "ICMPv6")) if packets & space.value(Field.PROTOCOL, number)]
+    rest = packets - space.value(Field.PROTOCOL, 1) - space.value(Field.PROTOCOL, 58)
+    numbers: list[str] = []
+    if rest:
+        ranges = merged((low, high) for family in (4, 6)
+                        for low, high, _ in space.split(space.of_family(rest & space.family(family), family), Field.PROTOCOL))
+        count = sum(high - low + 1 for low, high in ranges)
+        text = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges[:4])
+        numbers = [f"protocol {text}" if count == 1 else f"protocols {text}" + (", …" if len(ranges) > 4 else "")]
+    return " and ".join([*icmp, *numbers])
+
+
+def _object_findings(plan: PolicyPlan, objects: Sequence[Object], identity: Identity) -> list[Finding]:
+    result = []
+    peers = [peer for each in objects for rule in each["spec"]["ingress"] for peer in rule.get("from", [])]
+    ports = [port for each in objects for rule in each["spec"]["ingress"] for port in rule.get("ports", [])]
+    if peers:
+        result.append(Finding("N2P402", "whether an ipBlock matches pods and nodes is up to the CNI: in-cluster sources are outside the verdict",
+                              remedy("N2P402")))
+    if any("endPort" in port for port in ports):
+        result.append(Finding("N2P403", "port ranges are written with endPort", remedy("N2P403")))
+    if len(objects) > 1:
+        result.append(Finding("N2P404", f"the policy is {len(objects)} objects, since one would be too large for an API server",
+                              f"apply them together: kubectl apply --server-side --prune -l ipt2np/set={identity.name[:63].rstrip('-.')}"
+                              " -f FILE"))
+    return result

@@ -1,0 +1,10 @@
+"""The targets by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ipt2np.cni.base import Cni
+from ipt2np.cni.kubernetes import Kubernetes
+
+CNIS: Mapping[str, Cni] = {cni.name: cni for cni in (Kubernetes(),)}

@@ -1,0 +1,73 @@
+"""Objects to YAML by a Jinja2 template: layout and comments only, all text escaped on its way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from ipt2np.cni.base import Cni, EmittedRule, Fitted
+from ipt2np.errors import InternalError
+from ipt2np.resources import read_template
+
+REMARK_WIDTH = 160
+REMARKED_RULES = 8
+"""A comment over an emitted rule names so many rules and counts the others."""
+
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}")
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def scalar(value: Any) -> str:
+    """``value`` as a YAML scalar on one line that reads back as the same text, whatever is in it."""
+    text = str(value)
+    if _PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
+        return text
+    return yaml.safe_dump(text, default_style='"', allow_unicode=False, width=2**31).rstrip("\n")
+
+
+def printable(text: str, width: int = REMARK_WIDTH) -> str:
+    """``text`` on one line: anything but printable characters escaped, cut to ``width``."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(loader=FunctionLoader(read_template), undefined=StrictUndefined,
+                              autoescape=False, trim_blocks=False, keep_trailing_newline=True)
+    environment.filters["text"] = scalar
+    environment.filters["remark"] = printable
+    return environment
+
+
+def _remarks(emitted: EmittedRule) -> list[str]:
+    lines = [f"{rule.location.file}:{rule.location.line}: {rule.text}" for rule in emitted.rules[:REMARKED_RULES]]
+    if len(emitted.rules) > REMARKED_RULES:
+        lines.append(f"and {len(emitted.rules) - REMARKED_RULES} more rules")
+    return lines + list(emitted.policies)
+
+
+def render(cni: Cni, fitted: Fitted, header: str) -> str:
+    """The YAML text of the objects, each rule under comments that name the rules behind it.
+
+    Deterministic. InternalError where the text would not read back as the very objects it was made from.
+    """
+    remarks: list[list[list[str]]] = [[] for _ in fitted.objects]
+    for emitted in fitted.emitted:
+        remarks[emitted.object_index].append(_remarks(emitted))
+    text = _environment().get_template(cni.template).render(objects=fitted.objects, remarks=remarks, header=header)
+    if _read_back(text) != list(fitted.objects):
+        raise InternalError(f"the template {cni.template} does not keep the objects that it was given")
+    return text
+
+
+def _read_back(text: str) -> Sequence[Any]:
+    try:
+        return list(yaml.load_all(text, Loader=_LOADER))
+    except yaml.YAMLError as error:
+        raise InternalError(f"a template made text that is no YAML: {error}") from None

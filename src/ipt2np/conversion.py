@@ -1,0 +1,116 @@
+"""The whole way, stage by stage: rulesets to a policy that is proven against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from ipt2np.cni.base import Cni, Fitted, Identity, PolicyFault, Reading
+from ipt2np.cni.registry import CNIS
+from ipt2np.cni.render import render
+from ipt2np.errors import InternalError
+from ipt2np.findings import Finding
+from ipt2np.findings.collect import decision_findings, remedy
+from ipt2np.planning import InDoubt, PolicyPlan, translate
+from ipt2np.proof import Proof, prove
+from ipt2np.reporting.ledger import Ledger, ledger
+from ipt2np.rules.assumptions import Assumptions
+from ipt2np.rules.model import Ruleset
+from ipt2np.semantics import Decision, Facts, decide
+
+
+class OtherFamily(Enum):
+    """What becomes of the family that no ruleset was given for."""
+
+    DENY = "deny"
+    SAME = "same"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user chose; the defaults are those of the command line."""
+
+    identity: Identity = Identity("host", "default", {"app.kubernetes.io/name": "host"})
+    placeholder_selector: bool = False
+    """True where nobody said which pods are meant."""
+    cni: str = "kubernetes"
+    in_doubt: InDoubt = InDoubt.DENY
+    other_family: OtherFamily = OtherFamily.DENY
+    assumptions: Assumptions = field(default_factory=Assumptions)
+    facts: Facts = field(default_factory=Facts)
+    pod_cidrs: tuple[str, ...] = ()
+    node_cidrs: tuple[str, ...] = ()
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Everything up to the YAML text, which nobody has checked yet."""
+
+    options: Options
+    cni: Cni
+    decision: Decision
+    plan: PolicyPlan
+    fitted: Fitted
+    findings: tuple[Finding, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A policy, its proof, and the account of every rule."""
+
+    draft: Draft
+    text: str
+    readings: Mapping[str, Reading]
+    proof: Proof
+    ledger: Ledger
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """All findings, the ones that matter most first."""
+        return self.draft.findings
+
+
+def draft(rulesets: Sequence[Ruleset], options: Options) -> Draft:
+    """Decide, translate, fit and render. UsageError where options contradict each other."""
+    decision = decide(rulesets, options.assumptions, options.facts,
+                      same_for_other_family=options.other_family is OtherFamily.SAME)
+    plan = translate(decision, options.in_doubt)
+    cni = CNIS[options.cni]
+    names = ", ".join(ruleset.file for ruleset in rulesets)
+    source = ", ".join(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in rulesets)
+    fitted = cni.fit(plan, options.identity, source)
+    findings = [*decision_findings(decision, options.in_doubt), *_selector_findings(options), *fitted.findings]
+    findings.sort(key=lambda finding: (finding.code != "N2P200", -finding.severity))
+    text = render(cni, fitted, f"{names}: INPUT as ingress of the pods that replace the host; made by ipt2np {options.version}".rstrip())
+    return Draft(options, cni, decision, plan, fitted, tuple(findings), text)
+
+
+def _selector_findings(options: Options) -> list[Finding]:
+    if not options.placeholder_selector:
+        return []
+    labels = ", ".join(f"{key}: {value}" for key, value in options.identity.pod_labels.items())
+    return [Finding("N2P401", f"the pod selector {labels} is a placeholder made from the name", remedy("N2P401"))]
+
+
+def conclude(drafted: Draft, text: str) -> Conversion:
+    """Read ``text`` back as the target reads it and prove it against the decision.
+
+    InternalError where the target would refuse the text, or where it differs from the ruleset in a way that
+    no finding predicts: then nothing may be written.
+    """
+    options = drafted.options
+    try:
+        readings = drafted.cni.interpret(text, options.identity, drafted.decision.space)
+    except PolicyFault as fault:
+        raise InternalError(f"the emitted policy is not valid: {fault}") from None
+    proof = prove(drafted.decision, readings, drafted.findings, pod_cidrs=options.pod_cidrs, node_cidrs=options.node_cidrs)
+    return Conversion(drafted, text, readings, proof, ledger(drafted.decision, drafted.fitted, readings["external"]))
+
+
+def convert(rulesets: Sequence[Ruleset], options: Options | None = None) -> Conversion:
+    """One host's rulesets (at most one a family) as a policy that is proven against them."""
+    drafted = draft(rulesets, options or Options())
+    return conclude(drafted, drafted.text)

@@ -1,0 +1,155 @@
+"""Every finding code: severity, title, and what its page in the docs says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Severity(IntEnum):
+    """How much a finding matters; the order is that of ``--fail-on``."""
+
+    INFO = 1
+    WARNING = 2
+    ERROR = 3
+
+    @property
+    def word(self) -> str:
+        """The lower-case word of reports."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A finding code and what it stands for."""
+
+    code: str
+    severity: Severity
+    title: str
+    explanation: str
+    remedy: str
+
+
+_I, _W, _E = Severity.INFO, Severity.WARNING, Severity.ERROR
+
+_CODES = (
+    # What the input says, or leaves out.
+    Code("N2P001", _I, "nothing tells the family of the file",
+         "No address, protocol or header in the file belongs to IPv4 or IPv6 alone. It is read as IPv4.",
+         "Give an IPv6 dump by --rules6."),
+    Code("N2P002", _W, "the policy of INPUT is not in the file",
+         "The filter table has no chain line for INPUT. The kernel's initial policy, ACCEPT, is taken.",
+         "Add the chain line that the host's iptables-save prints, such as `:INPUT DROP [0:0]`."),
+    Code("N2P003", _W, "there is no filter table",
+         "The dump holds other tables only, so nothing filters INPUT and the host accepts everything.",
+         "Check that the dump is complete: iptables-save prints every table that is in use."),
+    Code("N2P004", _I, "a chain is used but never declared",
+         "Rules are appended to a user chain that has no chain line. iptables-restore would refuse that; the meaning is plain.",
+         "Add the chain line (`:NAME - [0:0]`)."),
+    Code("N2P005", _W, "nothing is known of the other IP family",
+         "A ruleset was given for one family only. Packets of the other family are never opened in silence: the policy refuses them.",
+         "Give the other family's dump by --rules6, or --other-family same if both are filtered alike."),
+    Code("N2P006", _I, "the other IP family is taken to be filtered alike",
+         "With --other-family same the ruleset stands for both families; rules that name addresses match only their own.",
+         "Give the other family's dump by --rules6 where it differs."),
+    # Assumptions that were relied on.
+    Code("N2P101", _I, "the kernel's connection tracking is relied on",
+         "Rules test the state of connections. First packets are NEW, later ones ESTABLISHED, as the kernel tracks them; "
+         "the platform lets replies through by itself.",
+         "Switch it off with --assume state=undecided."),
+    Code("N2P102", _I, "whole packets are assumed",
+         "INPUT sees reassembled packets, so `-f` matches none of them.",
+         "Switch it off with --assume fragment=undecided."),
+    Code("N2P103", _I, "unicast is assumed",
+         "Pods receive no broadcast and no multicast; rules that test for it are settled that way.",
+         "Switch it off with --assume unicast=undecided."),
+    Code("N2P104", _I, "rate limits are assumed never to be exceeded",
+         "The policy is compared with what the host does for a fresh, slow source.",
+         "Switch it off with --assume rate=undecided."),
+    Code("N2P105", _I, "a fact that you gave settles rules",
+         "Something was given on the command line (--interface, --address, --assume set:… or rule:…) that settles rules which the "
+         "file alone leaves open.",
+         "Check that it is true of the host."),
+    Code("N2P106", _I, "no other policy is assumed",
+         "The proof holds for pods that no other policy selects; policies add up, so another one can open more.",
+         "Look for other policies that select the same pods: kubectl get networkpolicy -A."),
+    Code("N2P107", _I, "the client's real address is assumed to arrive",
+         "The policy compares source addresses. Behind a load balancer or node port that rewrites them it sees another address.",
+         "Use externalTrafficPolicy: Local, direct server return or the PROXY protocol, or connect directly."),
+    # What the header cannot decide.
+    Code("N2P200", _W, "nothing is left to admit",
+         "What is undecided leaves no packet that iptables certainly accepts, so the policy admits nothing.",
+         "Settle the rule that is named with the option that is named."),
+    Code("N2P201", _W, "a match is undecided",
+         "The packet's header does not say whether the rule matches. By default the policy admits only what is accepted either way.",
+         "Settle it with --assume rule:LINE=no-match or =match, or take the open side with --in-doubt allow."),
+    Code("N2P202", _W, "a target is not known",
+         "The rule's target may accept, drop, divert or continue: nobody can say.",
+         "Settle it with --assume rule:LINE=no-match, or take the open side with --in-doubt allow."),
+    Code("N2P203", _W, "the input interface is undecided",
+         "Rules accept or refuse by input interface, and a pod has none of the host's interfaces.",
+         "Name what the pods will receive: --interface eth0, or --interface eth1=10.0.0.0/8 for the sources behind it."),
+    Code("N2P204", _W, "the destination address is undecided",
+         "Rules accept or refuse by destination address, and the pod has an address of its own.",
+         "Name the own address that the pod replaces: --address ADDR."),
+    Code("N2P205", _W, "nat rewrites packets before the filter sees them",
+         "A nat PREROUTING rule changes the destination or the port of these packets, so the filter judges another port or never sees them.",
+         "Settle it with --assume rule:LINE=no-match where the rule does not concern the pods."),
+    Code("N2P206", _W, "packets are diverted",
+         "The rule hands packets to a program or proxy on the host; they are neither accepted nor denied. The policy refuses them.",
+         "Decide what the program does for the pods, and settle the rule with --assume rule:LINE=no-match if it is not needed."),
+    # What the target cannot keep.
+    Code("N2P301", _W, "a rate limit is not kept",
+         "The host limits how fast or how many connections a source may open; a NetworkPolicy has no limits.",
+         "Limit in the application, an ingress controller or a service mesh."),
+    Code("N2P302", _W, "source ports cannot be written",
+         "A NetworkPolicy does not test source ports. What the host accepts from some source ports only is refused.",
+         "If these rules admit replies, nothing is lost: the platform lets replies through. Otherwise use a CNI with source ports."),
+    Code("N2P303", _W, "a protocol other than TCP, UDP and SCTP cannot be written",
+         "A NetworkPolicy names TCP, UDP and SCTP only. What the host accepts of other protocols (ICMP, GRE, ESP, …) is admitted only "
+         "where every protocol is accepted from the same source.",
+         "Use a CNI whose own policies know the protocol."),
+    Code("N2P304", _W, "REJECT answers are not kept",
+         "The host answers refused packets with an ICMP error or a TCP reset; a NetworkPolicy drops them, so clients wait until they time out.",
+         "Nothing is opened. Tell the clients' owners, or use a CNI that rejects."),
+    Code("N2P305", _W, "logging is not kept",
+         "The host logs packets of this rule; a NetworkPolicy does not log.",
+         "Use the CNI's own flow logs."),
+    Code("N2P306", _W, "later packets of a connection are refused",
+         "The host accepts the first packet but not what follows it once the connection is answered. For protocols other than TCP and SCTP "
+         "the policy goes by the first packet.",
+         "Check the rules' order: an ESTABLISHED rule is probably missing or behind a DROP."),
+    Code("N2P307", _I, "ICMP messages that open no connection are judged by the platform",
+         "The host has rules for ICMP types that conntrack never takes for a new connection (errors, replies, neighbour discovery). "
+         "A NetworkPolicy speaks of connections; what belongs to one passes.",
+         "None needed."),
+    Code("N2P308", _I, "RELATED connections are left to the platform",
+         "Rules accept RELATED packets: ICMP errors, which the platform passes, and connections that helpers such as FTP's announce, "
+         "which a NetworkPolicy cannot follow.",
+         "If a protocol with a helper is in use, open its data ports explicitly."),
+    Code("N2P309", _I, "rules without ports also admit other protocols",
+         "Where every protocol is accepted from a source, the policy's rule has no ports. The API leaves open what that means for protocols "
+         "other than TCP, UDP and SCTP; most CNIs admit them.",
+         "None needed."),
+    # The objects.
+    Code("N2P401", _I, "the pod selector is a placeholder",
+         "No --pod-selector was given, so the policy selects pods by a label made from its name.",
+         "Set the labels of the pods that replace the host: --pod-selector app=web."),
+    Code("N2P402", _I, "addresses inside the cluster are up to the CNI",
+         "The API leaves open whether an ipBlock matches pods and nodes. Calico, Antrea, OVN-Kubernetes and kube-router compare addresses; "
+         "the Cilium family does not match pods or nodes by address.",
+         "Name the CNI's behaviour in the review, or add selectors for in-cluster clients."),
+    Code("N2P403", _I, "port ranges need endPort",
+         "The policy uses endPort (Kubernetes 1.25 and later). A CNI that does not know it silently takes the first port only.",
+         "Check the CNI's version: Cilium before 1.17 and Weave Net ignore endPort."),
+    Code("N2P404", _W, "the policy was split over several objects",
+         "One object would be larger than an API server takes. The objects add up to the same policy.",
+         "Apply them together, and prune what a former run left behind by the set label."),
+    Code("N2P405", _W, "the policy opens what iptables may refuse",
+         "With --in-doubt allow the policy admits what is undecided.",
+         "Settle the undecided rules, or leave --in-doubt at deny."),
+)  # fmt: skip
+
+CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}
+"""Every code, in order."""

@@ -1,0 +1,88 @@
+"""Packet sets as a list of boxes that people can read: sources × protocol × ports, each with a witness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ipt2np.packets import AddressSet, Field, PacketSet
+from ipt2np.packets.intervals import Range, address_text, merged
+from ipt2np.rules.names import protocol_name
+
+PORTED = (6, 17, 33, 132, 136)
+ICMP = (1, 58)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Packets of one family: any of the sources, protocols, ports."""
+
+    family: int
+    sources: AddressSet
+    protocols: tuple[Range, ...]
+    ports: tuple[Range, ...]
+    source_ports: tuple[Range, ...]
+    icmp: tuple[tuple[Range, Range], ...]
+    """Ranges of ICMP types with ranges of codes; empty where they do not matter."""
+
+    @property
+    def protocol(self) -> str:
+        """``tcp``, a number, ranges of numbers, or ``any``."""
+        if self.protocols == ((0, 255),):
+            return "any"
+        return ",".join(protocol_name(low) if low == high else f"{low}-{high}" for low, high in self.protocols)
+
+    def witness(self) -> dict[str, str | int]:
+        """One packet of the box, the lowest in every field."""
+        low = self.protocols[0][0]
+        result: dict[str, str | int] = {"source": address_text(self.sources.ranges[0][0], self.family),
+                                        "protocol": protocol_name(low)}
+        if low in PORTED:
+            result["port"] = max(self.ports[0][0], 1)
+            if not whole(self.source_ports):
+                result["source_port"] = max(self.source_ports[0][0], 1)
+        if low in ICMP and self.icmp:
+            result["icmp"] = f"{self.icmp[0][0][0]}/{self.icmp[0][1][0]}"
+        return result
+
+
+def whole(ports: tuple[Range, ...]) -> bool:
+    """True where the ports are all that a policy can write."""
+    return ports in (((0, 0xFFFF),), ((1, 0xFFFF),))
+
+
+def _grouped(packets: PacketSet, field: Field) -> list[tuple[tuple[Range, ...], PacketSet]]:
+    """Values of ``field`` with equal rest, in the order of the least value."""
+    groups: dict[int, tuple[list[Range], PacketSet]] = {}
+    for low, high, rest in packets.space.split(packets, field):
+        groups.setdefault(rest.node, ([], rest))[0].append((low, high))
+    return [(merged(ranges), rest) for ranges, rest in groups.values()]
+
+
+def boxes(packets: PacketSet) -> Iterator[Box]:
+    """Disjoint boxes whose union is ``packets`` (in which interface and destination must not matter)."""
+    space = packets.space
+    for family in (4, 6):
+        of_family = space.of_family(packets & space.family(family), family)
+        if not of_family:
+            continue
+        for protocols, by_protocol in _grouped(of_family, Field.PROTOCOL):
+            for types, by_type in _grouped(by_protocol, Field.ICMP_TYPE):
+                for codes, by_code in _grouped(by_type, Field.ICMP_CODE):
+                    for ports, by_port in _grouped(by_code, Field.DESTINATION_PORT):
+                        for source_ports, sources in _grouped(by_port, Field.SOURCE_PORT):
+                            addresses = space.source_addresses(sources, family)
+                            given = types != ((0, 255),) or codes != ((0, 255),)
+                            icmp = tuple((t, c) for t in types for c in codes) if given else ()
+                            yield Box(family, addresses, protocols, ports, source_ports, icmp)
+
+
+def describe(packets: PacketSet) -> str:
+    """One packet of the set, in words."""
+    values = packets.witness()
+    family = 6 if values.get(Field.FAMILY) else 4
+    protocol = values.get(Field.PROTOCOL, 0)
+    words = [f"protocol {protocol_name(protocol)}", f"from {address_text(values.get(Field.SOURCE, 0), family)}"]
+    if protocol in PORTED:
+        words.append(f"to port {max(values.get(Field.DESTINATION_PORT, 0), 1)}")
+    return " ".join(words)

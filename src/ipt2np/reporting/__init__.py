@@ -1,0 +1,1 @@
+"""Reports: the same facts for a terminal and for machines."""

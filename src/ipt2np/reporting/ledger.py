@@ -1,0 +1,135 @@
+"""The ledger: one fate for every rule of the input, so that none is lost in silence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from ipt2np.cni.base import Fitted, Reading
+from ipt2np.findings.collect import relied_on
+from ipt2np.packets import Field, PacketSet
+from ipt2np.rules.extension import Effect
+from ipt2np.rules.meaning import Half
+from ipt2np.rules.model import Jump, Rule
+from ipt2np.semantics import Decision
+from ipt2np.semantics.decide import Side
+from ipt2np.semantics.walk import effect_of
+
+
+class Fate(Enum):
+    """What became of a rule; the first that holds, in this order."""
+
+    UNREACHABLE = "unreachable"
+    """Earlier rules decide all its packets."""
+    NOT_APPLICABLE = "not-applicable"
+    """Not on the input path, or matches nothing that a pod could receive, or has no effect."""
+    LOST = "lost"
+    APPROXIMATED = "approximated"
+    ASSUMED = "assumed"
+    """An assumption settles it."""
+    KEPT = "kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A rule, its fate, and where it went."""
+
+    rule: Rule
+    fate: Fate
+    emitted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Every rule's entry, in the order of the files."""
+
+    entries: tuple[Entry, ...]
+
+    def sums(self) -> dict[Fate, int]:
+        """How many rules met each fate; the sum is all rules."""
+        counted = Counter(entry.fate for entry in self.entries)
+        return {fate: counted[fate] for fate in Fate}
+
+
+def pointers(fitted: Fitted) -> Mapping[int, tuple[str, ...]]:
+    """Rule number to the places in the emitted objects that it is behind."""
+    result: dict[int, list[str]] = {}
+    for emitted in fitted.emitted:
+        metadata = fitted.objects[emitted.object_index]["metadata"]
+        kind = fitted.objects[emitted.object_index]["kind"]
+        place = f"{kind}/{metadata['namespace']}/{metadata['name']}#/spec/ingress/{emitted.rule_index}"
+        for rule in emitted.rules:
+            result.setdefault(rule.number, []).append(place)
+    return {number: tuple(places) for number, places in result.items()}
+
+
+def ledger(decision: Decision, fitted: Fitted, reading: Reading) -> Ledger:
+    """The fate of every rule under a policy that lets ``reading`` through."""
+    places = pointers(fitted)
+    assumed = {rule.number for rules in relied_on(decision).values() for rule in rules}
+    sides: dict[int, list[Side]] = {}
+    for side in decision.sides:
+        for rule in side.ruleset.rules:
+            sides.setdefault(rule.number, []).append(side)
+    judge = _Judge(decision, reading, assumed)
+    return Ledger(tuple(
+        Entry(rule, judge.fate(rule, sides[rule.number]), places.get(rule.number, ()))
+        for ruleset in decision.rulesets for rule in ruleset.rules))
+
+
+class _Judge:
+    def __init__(self, decision: Decision, reading: Reading, assumed: set[int]) -> None:
+        self.decision = decision
+        self.admits = reading.admits
+        self.defined = ~reading.undefined
+        self.assumed = assumed
+        self.on_path = {side.family: set(side.walker.order) for side in decision.sides}
+
+    def fate(self, rule: Rule, sides: Sequence[Side]) -> Fate:
+        walked = [side for side in sides if (rule.table, rule.chain) in self.on_path[side.family]]
+        if not walked:
+            return Fate.NOT_APPLICABLE
+        effect = effect_of(rule)
+        if effect is Effect.CONTINUE and not isinstance(rule.target, Jump):
+            return Fate.NOT_APPLICABLE
+        matching = any(meaning.may & side.possible for side in walked for meaning in side.meanings(rule))
+        if not matching:
+            return Fate.NOT_APPLICABLE
+        arriving = [(side, half) for side in walked for half in Half if side.arrivals(rule, half)]
+        if not arriving:
+            return Fate.UNREACHABLE
+        undecided = any(not meaning.exact for side in walked for meaning in side.meanings(rule))
+        settled = Fate.ASSUMED if rule.number in self.assumed else Fate.KEPT
+        if effect is Effect.LOG or effect in (Effect.DIVERT, Effect.REWRITE, Effect.UNKNOWN):
+            return Fate.LOST
+        if isinstance(rule.target, Jump) or effect in (Effect.RETURN, Effect.UNTRACK):
+            return Fate.APPROXIMATED if undecided else settled
+        first = self.decision.space.nothing
+        for side in walked:
+            first |= side.arrivals(rule, Half.FIRST)
+        packets = first.some(Field.DESTINATION).some(Field.INTERFACE) & self.decision.judged
+        if effect is Effect.ACCEPT:
+            return self._accepting(rule, packets, undecided, settled)
+        if undecided or effect is Effect.REJECT or packets & self.admits & self._denied(rule):
+            return Fate.APPROXIMATED
+        return settled
+
+    def _denied(self, rule: Rule) -> PacketSet:
+        """What the decision certainly refuses: elsewhere the projection lets another rule speak."""
+        return self.decision.judged - self.decision.may_accept
+
+    def _accepting(self, rule: Rule, packets: PacketSet, undecided: bool, settled: Fate) -> Fate:
+        if not packets:
+            # Only later packets, or packets that open no connection: replies pass by themselves.
+            return Fate.APPROXIMATED if undecided else settled
+        accepted = packets & self.decision.may_accept
+        if not accepted:
+            return settled
+        kept = accepted & self.admits & self.defined
+        if not kept:
+            return Fate.KEPT if accepted & self.admits and not undecided else Fate.LOST
+        if accepted <= self.admits and not undecided:
+            return settled
+        return Fate.APPROXIMATED

@@ -1,0 +1,125 @@
+"""Findings, differences and problems for people at a terminal; colour only where there is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from ipt2np.cni.render import printable
+from ipt2np.conversion import Conversion
+from ipt2np.errors import Problem
+from ipt2np.findings import Finding, Severity
+from ipt2np.proof.prove import ProvenDifference, Verdict
+from ipt2np.reporting.jsonreport import ranges_text
+from ipt2np.reporting.ledger import Fate
+
+SHOWN_DIFFERENCES = 12
+SHOWN_PROBLEMS = 200
+SHOWN_SOURCES = 3
+CONTEXT = 100
+"""Characters of a line that are shown around its fault."""
+
+_COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
+_VERDICTS = {
+    Verdict.EQUAL: ("green", "the policy admits exactly what iptables accepts"),
+    Verdict.NARROWER: ("yellow", "the policy admits nothing that iptables refuses, but less than it may accept"),
+    Verdict.WIDER: ("red", "the policy admits more than iptables certainly accepts"),
+    Verdict.DIFFERS: ("red", "the policy admits both less and more than iptables"),
+}
+
+
+def conversion_lines(conversion: Conversion) -> Iterator[Text]:
+    """The whole account: what blocks everything, the verdict, the ledger's sums, differences, findings."""
+    findings = conversion.findings
+    for finding in findings:
+        if finding.code == "N2P200":
+            yield from finding_lines(finding)
+    yield from verdict_lines(conversion)
+    for finding in findings:
+        if finding.code != "N2P200":
+            yield from finding_lines(finding)
+
+
+def verdict_lines(conversion: Conversion) -> Iterator[Text]:
+    """The verdict, the ledger's sums, the first differences."""
+    proof = conversion.proof
+    colour, meaning = _VERDICTS[proof.verdict]
+    name = conversion.draft.options.identity.name
+    yield Text.assemble((f"{name}: ", "bold"), (proof.verdict.value, f"bold {colour}"), f" — {meaning} (TCP, UDP, SCTP from outside the cluster)")
+    sums = conversion.ledger.sums()
+    told = ", ".join(f"{count} {fate.value}" for fate, count in
+                     sorted(sums.items(), key=lambda item: list(Fate).index(item[0]), reverse=True) if count)
+    total = sum(sums.values())
+    yield Text(f"  {total} rule{'' if total == 1 else 's'}{': ' + told if told else ''}")
+    shown = proof.differences[:SHOWN_DIFFERENCES]
+    for difference in shown:
+        yield Text("  " + difference_text(difference))
+    if len(proof.differences) > len(shown):
+        yield Text(f"  … and {len(proof.differences) - len(shown)} more differences; --report FILE.json lists them all")
+
+
+def difference_text(difference: ProvenDifference) -> str:
+    """One difference on one line, with its witness's findings."""
+    box = difference.box
+    cidrs = box.sources.to_cidrs()
+    sources = ", ".join(cidrs[:SHOWN_SOURCES]) + (f" and {len(cidrs) - SHOWN_SOURCES} more" if len(cidrs) > SHOWN_SOURCES else "")
+    if cidrs in (["0.0.0.0/0"], ["::/0"]):
+        sources = f"any IPv{box.family} address"
+    ports = "" if ranges_text(box.ports) == "any" else f" port {ranges_text(box.ports)}"
+    if ranges_text(box.source_ports) != "any":
+        ports += f" from port {ranges_text(box.source_ports)}"
+    sure = "" if difference.certain else "maybe "
+    return printable(f"{sure}{difference.effect.value} {box.protocol}{ports} from {sources} [{', '.join(difference.findings)}]")
+
+
+def finding_lines(finding: Finding) -> Iterator[Text]:
+    """Severity, code, place, message; the rule; what to do."""
+    file, line = finding.place
+    place = f" {printable(file, 80)}:{line}:" if line else f" {printable(file, 80)}:" if file else ""
+    yield Text.assemble((f"{finding.severity.word} {finding.code}", _COLOURS[finding.severity]), f"{place} {printable(finding.message, 400)}")
+    if finding.rules:
+        yield Text(f"    {printable(finding.rules[0].text)}", style="dim")
+    yield Text(f"    → {printable(finding.remedy, 400)}")
+
+
+def problem_lines(problems: Sequence[Problem]) -> Iterator[Text]:
+    """Each fault with its line, a caret under it, and what was expected."""
+    for problem in problems[:SHOWN_PROBLEMS]:
+        location = problem.location
+        place = printable(location.file, 200)
+        if location.line:
+            place += f":{location.line}:{location.column}"
+        yield Text.assemble((f"{place}: ", "bold"), ("error: ", "bold red"), printable(problem.message, 400))
+        if problem.text:
+            shown, offset, width = _window(problem)
+            yield Text("  " + shown)
+            yield Text("  " + " " * offset + "^" + "~" * (width - 1), style="bold green")
+        if problem.expected:
+            yield Text(f"  expected: {printable(problem.expected, 400)}")
+    if len(problems) > SHOWN_PROBLEMS:
+        yield Text(f"… and {len(problems) - SHOWN_PROBLEMS} more errors")
+
+
+def _window(problem: Problem) -> tuple[str, int, int]:
+    """The part of the line around the fault, the caret's offset in it, and its width, all as shown."""
+    column = max(problem.location.column - 1, 0)
+    start = max(0, column - CONTEXT // 2)
+    end = start + CONTEXT
+    head = "…" if start else ""
+    before = "".join(_shown(c) for c in problem.text[start:column])
+    fault = "".join(_shown(c) for c in problem.text[column:min(column + problem.width, end)])
+    after = "".join(_shown(c) for c in problem.text[min(column + problem.width, end):end])
+    tail = "…" if end < len(problem.text) else ""
+    return head + before + fault + after + tail, len(head) + len(before), max(len(fault), 1)
+
+
+def _shown(character: str) -> str:
+    return " " if character == "\t" else printable(character, 12)
+
+
+def write(console: Console, lines: Iterator[Text]) -> None:
+    """Prints lines as they are: no markup, no wrapping inside words, no emoji."""
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, emoji=False, markup=False)
