@@ -31,7 +31,9 @@ class OtherFamily(Enum):
 class Options:
     """What the user chose; the defaults are those of the command line."""
 
-    identity: Identity = Identity("host", "default", {"app.kubernetes.io/name": "host"})
+    identity: Identity = field(
+        default_factory=lambda: Identity("host", "default", {"app.kubernetes.io/name": "host"})
+    )
     placeholder_selector: bool = False
     """True where nobody said which pods are meant."""
     cni: str = "kubernetes"
@@ -75,16 +77,28 @@ class Conversion:
 
 def draft(rulesets: Sequence[Ruleset], options: Options) -> Draft:
     """Decide, translate, fit and render. UsageError where options contradict each other."""
-    decision = decide(rulesets, options.assumptions, options.facts,
-                      same_for_other_family=options.other_family is OtherFamily.SAME)
+    decision = decide(
+        rulesets,
+        options.assumptions,
+        options.facts,
+        same_for_other_family=options.other_family is OtherFamily.SAME,
+    )
     plan = translate(decision, options.in_doubt)
     cni = CNIS[options.cni]
     names = ", ".join(ruleset.file for ruleset in rulesets)
     source = ", ".join(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in rulesets)
     fitted = cni.fit(plan, options.identity, source)
-    findings = [*decision_findings(decision, options.in_doubt), *_selector_findings(options), *fitted.findings]
+    findings = [
+        *decision_findings(decision, options.in_doubt),
+        *_selector_findings(options),
+        *fitted.findings,
+    ]
     findings.sort(key=lambda finding: (finding.code != "N2P200", -finding.severity))
-    text = render(cni, fitted, f"{names}: INPUT as ingress of the pods that replace the host; made by ipt2np {options.version}".rstrip())
+    text = render(
+        cni,
+        fitted,
+        f"{names}: INPUT as ingress of the pods that replace the host; made by ipt2np {options.version}".rstrip(),
+    )
     return Draft(options, cni, decision, plan, fitted, tuple(findings), text)
 
 
@@ -92,7 +106,9 @@ def _selector_findings(options: Options) -> list[Finding]:
     if not options.placeholder_selector:
         return []
     labels = ", ".join(f"{key}: {value}" for key, value in options.identity.pod_labels.items())
-    return [Finding("N2P401", f"the pod selector {labels} is a placeholder made from the name", remedy("N2P401"))]
+    return [
+        Finding("N2P401", f"the pod selector {labels} is a placeholder made from the name", remedy("N2P401"))
+    ]
 
 
 def conclude(drafted: Draft, text: str) -> Conversion:
@@ -106,8 +122,16 @@ def conclude(drafted: Draft, text: str) -> Conversion:
         readings = drafted.cni.interpret(text, options.identity, drafted.decision.space)
     except PolicyFault as fault:
         raise InternalError(f"the emitted policy is not valid: {fault}") from None
-    proof = prove(drafted.decision, readings, drafted.findings, pod_cidrs=options.pod_cidrs, node_cidrs=options.node_cidrs)
-    return Conversion(drafted, text, readings, proof, ledger(drafted.decision, drafted.fitted, readings["external"]))
+    proof = prove(
+        drafted.decision,
+        readings,
+        drafted.findings,
+        pod_cidrs=options.pod_cidrs,
+        node_cidrs=options.node_cidrs,
+    )
+    return Conversion(
+        drafted, text, readings, proof, ledger(drafted.decision, drafted.fitted, readings["external"])
+    )
 
 
 def convert(rulesets: Sequence[Ruleset], options: Options | None = None) -> Conversion:

@@ -31,7 +31,9 @@ class InputError(Exception):
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(f"{p.location.file}:{p.location.line}: {p.message}" for p in self.problems))
+        super().__init__(
+            "; ".join(f"{p.location.file}:{p.location.line}: {p.message}" for p in self.problems)
+        )
 
 
 class UsageError(Exception):

@@ -23,9 +23,17 @@ def read_input(name: str) -> tuple[bytes, str]:
         return Path(name).read_bytes(), name
     except OSError as error:
         why = error.strerror or str(error)
-        raise InputError([Problem(Location(name), "", f"cannot be read: {why}", "a readable file, or - for standard input")]) from None
+        raise InputError(
+            [
+                Problem(
+                    Location(name), "", f"cannot be read: {why}", "a readable file, or - for standard input"
+                )
+            ]
+        ) from None
     except ValueError as error:
-        raise InputError([Problem(Location(name), "", f"is no file name: {error}", "a readable file")]) from None
+        raise InputError(
+            [Problem(Location(name), "", f"is no file name: {error}", "a readable file")]
+        ) from None
 
 
 def write_all(texts: Mapping[str, str]) -> None:
@@ -51,7 +59,7 @@ def write_all(texts: Mapping[str, str]) -> None:
         while staged:
             temporary, target = staged[0]
             name = str(target)
-            os.replace(temporary, target)
+            Path(temporary).replace(target)
             staged.pop(0)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)

@@ -38,7 +38,8 @@ class _Tree:
         self.bits = ADDRESS_BITS[family]
         self.diagram = space.diagram
         self.root = self.diagram.combine(
-            lambda v: WANTED if v[0] else (EITHER if v[1] else UNWANTED), (wanted.node, allowed.node))
+            lambda v: WANTED if v[0] else (EITHER if v[1] else UNWANTED), (wanted.node, allowed.node)
+        )
         self.costs: dict[tuple[int, int], tuple[int, int]] = {}
         self.blocks: list[tuple[str, list[str]]] = []
 

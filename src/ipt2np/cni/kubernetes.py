@@ -125,8 +125,9 @@ class _Services:
                 result.append((low, high, sources))
         return result
 
-    def _ranges(self, packets: Mapping[int, tuple[PacketSet, PacketSet]],
-                done: Mapping[int, PacketSet]) -> list[tuple[int, int, dict[int, Sources]]]:
+    def _ranges(
+        self, packets: Mapping[int, tuple[PacketSet, PacketSet]], done: Mapping[int, PacketSet]
+    ) -> list[tuple[int, int, dict[int, Sources]]]:
         """The ports cut wherever some family's sources change."""
         space, nothing = self.space, self.space.nothing
         cuts = {1}
@@ -159,7 +160,9 @@ class _Services:
         space = self.space
         services = space.nothing
         for protocol, low, high in group.services:
-            services |= space.value(Field.PROTOCOL, protocol) & space.values(Field.DESTINATION_PORT, ((low, high),))
+            services |= space.value(Field.PROTOCOL, protocol) & space.values(
+                Field.DESTINATION_PORT, ((low, high),)
+            )
         if not group.services:
             services = space.everything
         sources = space.nothing
@@ -174,10 +177,20 @@ class Kubernetes(Cni):
     name = "kubernetes"
     template = "kubernetes.yaml.j2"
     platform = (
-        PlatformEffect("opens", "node", "any", "the node that runs the pod always reaches it, and the pod itself",
-                       "https://kubernetes.io/docs/concepts/services-networking/network-policies/"),
-        PlatformEffect("opens", "any", "any", "replies to connections that the pod opens, and of connections that the policy admits, always pass",
-                       "https://kubernetes.io/docs/concepts/services-networking/network-policies/"),
+        PlatformEffect(
+            "opens",
+            "node",
+            "any",
+            "the node that runs the pod always reaches it, and the pod itself",
+            "https://kubernetes.io/docs/concepts/services-networking/network-policies/",
+        ),
+        PlatformEffect(
+            "opens",
+            "any",
+            "any",
+            "replies to connections that the pod opens, and of connections that the policy admits, always pass",
+            "https://kubernetes.io/docs/concepts/services-networking/network-policies/",
+        ),
     )
 
     def fit(self, plan: PolicyPlan, identity: Identity, source_note: str) -> Fitted:
@@ -188,14 +201,22 @@ class Kubernetes(Cni):
         for group in services.groups():
             rules.append(_rule(group))
             packets = services.packets_of(group)
-            policies = tuple(dict.fromkeys(f"{policy.chain} policy {policy.effect}"
-                                           for policy in plan.provenance.policies_behind(packets)))
+            policies = tuple(
+                dict.fromkeys(
+                    f"{policy.chain} policy {policy.effect}"
+                    for policy in plan.provenance.policies_behind(packets)
+                )
+            )
             behind.append((packets, tuple(plan.provenance.rules_behind(packets)), policies))
         chunks = _chunks(rules)
         objects, emitted = [], []
         for number, chunk in enumerate(chunks):
             part = [rules_of for _, _, rules_of in chunk]
-            name = identity.name if len(chunks) == 1 else f"{identity.name[:230]}-{_digest(json.dumps(part))[:10]}"
+            name = (
+                identity.name
+                if len(chunks) == 1
+                else f"{identity.name[:230]}-{_digest(json.dumps(part))[:10]}"
+            )
             listed: dict[int, Rule] = {}
             for place, (origin, _, _) in enumerate(chunk):
                 emitted.append(EmittedRule(number, place, *behind[origin]))
@@ -213,7 +234,9 @@ class Kubernetes(Cni):
 
 def _rule(group: _Group) -> Object:
     rule: Object = {}
-    everyone = len(group.sources) == 2 and all(allowed.node == allowed.space.everything.node for _, allowed in group.sources.values())
+    everyone = len(group.sources) == 2 and all(
+        allowed.node == allowed.space.everything.node for _, allowed in group.sources.values()
+    )
     if not everyone:
         rule["from"] = [
             {"ipBlock": _block(block)}
@@ -221,8 +244,11 @@ def _rule(group: _Group) -> Object:
             for block in blocks(wanted, allowed, family)
         ]
     if group.services:
-        rule["ports"] = [_port(protocol, low, high) for protocol in NAMES
-                         for low, high in merged((low, high) for number, low, high in group.services if number == protocol)]
+        rule["ports"] = [
+            _port(protocol, low, high)
+            for protocol in NAMES
+            for low, high in merged((low, high) for number, low, high in group.services if number == protocol)
+        ]
     return rule
 
 
@@ -283,7 +309,9 @@ def _peer_parts(peer: Object) -> list[Object]:
         inside = [text for text in excepts if ipaddress.ip_network(text).subnet_of(half)]  # type: ignore[arg-type]
         if str(half) in inside:
             continue
-        result += _peer_parts({"ipBlock": {"cidr": str(half), "except": inside} if inside else {"cidr": str(half)}})
+        result += _peer_parts(
+            {"ipBlock": {"cidr": str(half), "except": inside} if inside else {"cidr": str(half)}}
+        )
     return result
 
 
@@ -291,12 +319,16 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _object(identity: Identity, name: str, rules: list[Object], behind: list[Rule], source_note: str, split: bool) -> Object:
+def _object(
+    identity: Identity, name: str, rules: list[Object], behind: list[Rule], source_note: str, split: bool
+) -> Object:
     places = [f"{rule.location.file}:{rule.location.line}" for rule in behind]
     annotations = {
         "ipt2np/source": source_note[:1000],
         "ipt2np/rules": str(len(behind)),
-        "ipt2np/rules-digest": _digest("\n".join(f"{place} {rule.text}" for place, rule in zip(places, behind, strict=True)))[:16],
+        "ipt2np/rules-digest": _digest(
+            "\n".join(f"{place} {rule.text}" for place, rule in zip(places, behind, strict=True))
+        )[:16],
     }
     if places:
         more = f" and {len(places) - FIRST_RULES} more" if len(places) > FIRST_RULES else ""
@@ -306,8 +338,14 @@ def _object(identity: Identity, name: str, rules: list[Object], behind: list[Rul
         metadata["labels"] = {"ipt2np/set": identity.name[:63].rstrip("-.")}
     metadata["annotations"] = annotations
     return {
-        "apiVersion": API_VERSION, "kind": KIND, "metadata": metadata,
-        "spec": {"podSelector": {"matchLabels": dict(identity.pod_labels)}, "policyTypes": ["Ingress"], "ingress": rules},
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": metadata,
+        "spec": {
+            "podSelector": {"matchLabels": dict(identity.pod_labels)},
+            "policyTypes": ["Ingress"],
+            "ingress": rules,
+        },
     }
 
 
@@ -318,10 +356,19 @@ def _losses(plan: PolicyPlan, services: _Services) -> list[Finding]:
     kept = services.allowed.every(Field.SOURCE_PORT)
     by_port = (services.wanted & named) - kept
     if by_port:
-        rules = [rule for rule in plan.provenance.rules_behind(by_port) if _names_source_port(rule)] or plan.provenance.rules_behind(by_port)
-        result.append(Finding("N2P302", f"accepted from some source ports only, which a NetworkPolicy cannot say ({counted(rules)}: "
-                              f"{lines_of(rules)})", remedy("N2P302"), tuple(rules),
-                              predicted=(Predicted(Difference.CLOSES, by_port),)))
+        rules = [
+            rule for rule in plan.provenance.rules_behind(by_port) if _names_source_port(rule)
+        ] or plan.provenance.rules_behind(by_port)
+        result.append(
+            Finding(
+                "N2P302",
+                f"accepted from some source ports only, which a NetworkPolicy cannot say ({counted(rules)}: "
+                f"{lines_of(rules)})",
+                remedy("N2P302"),
+                tuple(rules),
+                predicted=(Predicted(Difference.CLOSES, by_port),),
+            )
+        )
     whole = space.nothing
     for family, (_, allowed) in services.everywhere.items():
         whole |= allowed & space.family(family)
@@ -329,22 +376,58 @@ def _losses(plan: PolicyPlan, services: _Services) -> list[Finding]:
     if others:
         rules = plan.provenance.rules_behind(others)
         what = f"{counted(rules)}: {lines_of(rules)}" if rules else "by INPUT's policy"
-        result.append(Finding("N2P303", f"{_protocols(others)} accepted by the host cannot be written in a NetworkPolicy ({what})",
-                              remedy("N2P303"), tuple(rules),
-                              predicted=(Predicted(Difference.CLOSES, others),)))
+        result.append(
+            Finding(
+                "N2P303",
+                f"{_protocols(others)} accepted by the host cannot be written in a NetworkPolicy ({what})",
+                remedy("N2P303"),
+                tuple(rules),
+                predicted=(Predicted(Difference.CLOSES, others),),
+            )
+        )
     if any(wanted for wanted, _ in services.everywhere.values()):
-        result.append(Finding("N2P309", "a rule without ports admits every protocol from its sources, as the host does; the API promises that "
-                              "for TCP, UDP and SCTP only", remedy("N2P309")))
-    rejecting = [entry.decider for entry in plan.entries if entry.effect is PlanEffect.REJECT and isinstance(entry.decider, Rule)]
+        result.append(
+            Finding(
+                "N2P309",
+                "a rule without ports admits every protocol from its sources, as the host does; the API promises that "
+                "for TCP, UDP and SCTP only",
+                remedy("N2P309"),
+            )
+        )
+    rejecting = [
+        entry.decider
+        for entry in plan.entries
+        if entry.effect is PlanEffect.REJECT and isinstance(entry.decider, Rule)
+    ]
     if rejecting:
-        result.append(Finding("N2P304", f"refused packets are dropped without the answer that REJECT gives ({counted(rejecting)}: "
-                              f"{lines_of(rejecting)})", remedy("N2P304"), tuple(rejecting)))
+        result.append(
+            Finding(
+                "N2P304",
+                f"refused packets are dropped without the answer that REJECT gives ({counted(rejecting)}: "
+                f"{lines_of(rejecting)})",
+                remedy("N2P304"),
+                tuple(rejecting),
+            )
+        )
     if plan.limits:
-        result.append(Finding("N2P301", f"rate limits are not kept: a NetworkPolicy has none ({counted(plan.limits)}: {lines_of(plan.limits)})",
-                              remedy("N2P301"), plan.limits))
+        result.append(
+            Finding(
+                "N2P301",
+                f"rate limits are not kept: a NetworkPolicy has none ({counted(plan.limits)}: {lines_of(plan.limits)})",
+                remedy("N2P301"),
+                plan.limits,
+            )
+        )
     if plan.logs:
         logging = [trail.rule for trail in plan.logs]
-        result.append(Finding("N2P305", f"nothing is logged ({counted(logging)}: {lines_of(logging)})", remedy("N2P305"), tuple(logging)))
+        result.append(
+            Finding(
+                "N2P305",
+                f"nothing is logged ({counted(logging)}: {lines_of(logging)})",
+                remedy("N2P305"),
+                tuple(logging),
+            )
+        )
     return result
 
 
@@ -355,15 +438,26 @@ def _names_source_port(rule: Rule) -> bool:
 
 def _protocols(packets: PacketSet) -> str:
     space: PacketSpace = packets.space
-    icmp = [name for number, name in ((1, "ICMP"), (58, "ICMPv6")) if packets & space.value(Field.PROTOCOL, number)]
+    icmp = [
+        name
+        for number, name in ((1, "ICMP"), (58, "ICMPv6"))
+        if packets & space.value(Field.PROTOCOL, number)
+    ]
     rest = packets - space.value(Field.PROTOCOL, 1) - space.value(Field.PROTOCOL, 58)
     numbers: list[str] = []
     if rest:
-        ranges = merged((low, high) for family in (4, 6)
-                        for low, high, _ in space.split(space.of_family(rest & space.family(family), family), Field.PROTOCOL))
+        ranges = merged(
+            (low, high)
+            for family in (4, 6)
+            for low, high, _ in space.split(
+                space.of_family(rest & space.family(family), family), Field.PROTOCOL
+            )
+        )
         count = sum(high - low + 1 for low, high in ranges)
         text = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges[:4])
-        numbers = [f"protocol {text}" if count == 1 else f"protocols {text}" + (", …" if len(ranges) > 4 else "")]
+        numbers = [
+            f"protocol {text}" if count == 1 else f"protocols {text}" + (", …" if len(ranges) > 4 else "")
+        ]
     return " and ".join([*icmp, *numbers])
 
 
@@ -372,12 +466,22 @@ def _object_findings(plan: PolicyPlan, objects: Sequence[Object], identity: Iden
     peers = [peer for each in objects for rule in each["spec"]["ingress"] for peer in rule.get("from", [])]
     ports = [port for each in objects for rule in each["spec"]["ingress"] for port in rule.get("ports", [])]
     if peers:
-        result.append(Finding("N2P402", "whether an ipBlock matches pods and nodes is up to the CNI: in-cluster sources are outside the verdict",
-                              remedy("N2P402")))
+        result.append(
+            Finding(
+                "N2P402",
+                "whether an ipBlock matches pods and nodes is up to the CNI: in-cluster sources are outside the verdict",
+                remedy("N2P402"),
+            )
+        )
     if any("endPort" in port for port in ports):
         result.append(Finding("N2P403", "port ranges are written with endPort", remedy("N2P403")))
     if len(objects) > 1:
-        result.append(Finding("N2P404", f"the policy is {len(objects)} objects, since one would be too large for an API server",
-                              f"apply them together: kubectl apply --server-side --prune -l ipt2np/set={identity.name[:63].rstrip('-.')}"
-                              " -f FILE"))
+        result.append(
+            Finding(
+                "N2P404",
+                f"the policy is {len(objects)} objects, since one would be too large for an API server",
+                f"apply them together: kubectl apply --server-side --prune -l ipt2np/set={identity.name[:63].rstrip('-.')}"
+                " -f FILE",
+            )
+        )
     return result

@@ -39,8 +39,14 @@ def is_namespace(text: str) -> bool:
 def is_label(key: str, value: str) -> bool:
     """True for a label: a qualified name and a value of at most 63 characters."""
     prefix, slash, name = key.rpartition("/")
-    return (len(name) <= 63 and len(prefix) <= 253 and bool(_LABEL_KEY.fullmatch(key)) and bool(slash) == bool(prefix)
-            and len(value) <= 63 and bool(_LABEL_VALUE.fullmatch(value)))
+    return (
+        len(name) <= 63
+        and len(prefix) <= 253
+        and bool(_LABEL_KEY.fullmatch(key))
+        and bool(slash) == bool(prefix)
+        and len(value) <= 63
+        and bool(_LABEL_VALUE.fullmatch(value))
+    )
 
 
 def _require(holds: bool, message: str) -> None:
@@ -73,7 +79,10 @@ def _selector(value: Any, where: str) -> dict[str, Any]:
     labels = selector.get("matchLabels") or {}
     _require(isinstance(labels, dict), f"{where}.matchLabels is not a mapping")
     for key, label in labels.items():
-        _require(isinstance(key, str) and isinstance(label, str) and is_label(key, label), f"{where}: bad label {key!r}: {label!r}")
+        _require(
+            isinstance(key, str) and isinstance(label, str) and is_label(key, label),
+            f"{where}: bad label {key!r}: {label!r}",
+        )
     _list(selector.get("matchExpressions"), f"{where}.matchExpressions")
     return selector
 
@@ -86,10 +95,21 @@ def _ports(rule: Mapping[str, Any], where: str) -> Iterator[tuple[int, tuple[int
         protocol = port.get("protocol", "TCP")
         _require(protocol in PROTOCOLS, f"{at}: protocol {protocol!r}")
         number, end = port.get("port"), port.get("endPort")
-        _require(number is None or (isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= 65535),
-                 f"{at}: port {number!r}")
-        _require(end is None or (isinstance(end, int) and not isinstance(end, bool) and number is not None and number <= end <= 65535),
-                 f"{at}: endPort {end!r}")
+        _require(
+            number is None
+            or (isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= 65535),
+            f"{at}: port {number!r}",
+        )
+        _require(
+            end is None
+            or (
+                isinstance(end, int)
+                and not isinstance(end, bool)
+                and number is not None
+                and number <= end <= 65535
+            ),
+            f"{at}: endPort {end!r}",
+        )
         yield PROTOCOLS[protocol], (0, 0xFFFF) if number is None else (number, number if end is None else end)
 
 
@@ -110,31 +130,46 @@ def _peers(rule: Mapping[str, Any], where: str) -> Iterator[tuple[str, list[str]
         excepts = _list(block.get("except"), f"{at}.ipBlock.except")
         for text in excepts:
             inner = _network(text, f"{at}.ipBlock.except")
-            _require(inner.version == network.version and inner.prefixlen > network.prefixlen
-                     and inner.subnet_of(network),  # type: ignore[arg-type]
-                     f"{at}.ipBlock: except {text} is not strictly inside {network}")
+            _require(
+                inner.version == network.version
+                and inner.prefixlen > network.prefixlen
+                and inner.subnet_of(network),  # type: ignore[arg-type]
+                f"{at}.ipBlock: except {text} is not strictly inside {network}",
+            )
         yield str(network), [str(text) for text in excepts]
 
 
 def validate(policy: Object) -> None:
     """PolicyFault where the API server would refuse the object or warn about it."""
     top = _mapping(policy, "object", {"apiVersion", "kind", "metadata", "spec"})
-    _require(top.get("apiVersion") == API_VERSION and top.get("kind") == KIND,
-             f"{top.get('apiVersion')} {top.get('kind')} is not {API_VERSION} {KIND}")
+    _require(
+        top.get("apiVersion") == API_VERSION and top.get("kind") == KIND,
+        f"{top.get('apiVersion')} {top.get('kind')} is not {API_VERSION} {KIND}",
+    )
     metadata = _mapping(top.get("metadata"), "metadata", {"name", "namespace", "labels", "annotations"})
-    _require(isinstance(metadata.get("name"), str) and is_name(metadata["name"]), f"metadata.name {metadata.get('name')!r}")
+    _require(
+        isinstance(metadata.get("name"), str) and is_name(metadata["name"]),
+        f"metadata.name {metadata.get('name')!r}",
+    )
     namespace = metadata.get("namespace", "default")
     _require(isinstance(namespace, str) and is_namespace(namespace), f"metadata.namespace {namespace!r}")
     for field_name in ("labels", "annotations"):
         values = metadata.get(field_name) or {}
         _require(isinstance(values, dict), f"metadata.{field_name} is not a mapping")
         for key, value in values.items():
-            _require(isinstance(key, str) and isinstance(value, str), f"metadata.{field_name}: {key!r} is not text")
-            _require(is_label(key, value if field_name == "labels" else ""), f"metadata.{field_name}: bad {key!r}: {value!r}")
+            _require(
+                isinstance(key, str) and isinstance(value, str), f"metadata.{field_name}: {key!r} is not text"
+            )
+            _require(
+                is_label(key, value if field_name == "labels" else ""),
+                f"metadata.{field_name}: bad {key!r}: {value!r}",
+            )
     spec = _mapping(top.get("spec"), "spec", {"podSelector", "policyTypes", "ingress", "egress"})
     _selector(spec.get("podSelector", {}), "spec.podSelector")
     types = _list(spec.get("policyTypes"), "spec.policyTypes")
-    _require(len(types) <= 2 and all(t in ("Ingress", "Egress") for t in types), f"spec.policyTypes {types!r}")
+    _require(
+        len(types) <= 2 and all(t in ("Ingress", "Egress") for t in types), f"spec.policyTypes {types!r}"
+    )
     _list(spec.get("egress"), "spec.egress")
     for index, rule in enumerate(_list(spec.get("ingress"), "spec.ingress")):
         where = f"spec.ingress[{index}]"
@@ -207,7 +242,9 @@ def read(policies: list[Object], identity: Identity, space: PacketSpace) -> Mapp
             where = f"spec.ingress[{index}]"
             services = space.nothing
             for protocol, ports in _ports(rule, where):
-                services |= space.value(Field.PROTOCOL, protocol) & space.values(Field.DESTINATION_PORT, (ports,))
+                services |= space.value(Field.PROTOCOL, protocol) & space.values(
+                    Field.DESTINATION_PORT, (ports,)
+                )
             if not rule.get("ports"):
                 services = space.everything
             if not rule.get("from"):

@@ -38,15 +38,22 @@ def printable(text: str, width: int = REMARK_WIDTH) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(loader=FunctionLoader(read_template), undefined=StrictUndefined,
-                              autoescape=False, trim_blocks=False, keep_trailing_newline=True)
+    environment = Environment(
+        loader=FunctionLoader(read_template),
+        undefined=StrictUndefined,
+        autoescape=False,
+        trim_blocks=False,
+        keep_trailing_newline=True,
+    )
     environment.filters["text"] = scalar
     environment.filters["remark"] = printable
     return environment
 
 
 def _remarks(emitted: EmittedRule) -> list[str]:
-    lines = [f"{rule.location.file}:{rule.location.line}: {rule.text}" for rule in emitted.rules[:REMARKED_RULES]]
+    lines = [
+        f"{rule.location.file}:{rule.location.line}: {rule.text}" for rule in emitted.rules[:REMARKED_RULES]
+    ]
     if len(emitted.rules) > REMARKED_RULES:
         lines.append(f"and {len(emitted.rules) - REMARKED_RULES} more rules")
     return lines + list(emitted.policies)
@@ -60,7 +67,11 @@ def render(cni: Cni, fitted: Fitted, header: str) -> str:
     remarks: list[list[list[str]]] = [[] for _ in fitted.objects]
     for emitted in fitted.emitted:
         remarks[emitted.object_index].append(_remarks(emitted))
-    text = _environment().get_template(cni.template).render(objects=fitted.objects, remarks=remarks, header=header)
+    text = (
+        _environment()
+        .get_template(cni.template)
+        .render(objects=fitted.objects, remarks=remarks, header=header)
+    )
     if _read_back(text) != list(fitted.objects):
         raise InternalError(f"the template {cni.template} does not keep the objects that it was given")
     return text

@@ -36,7 +36,10 @@ def counted(rules: Sequence[object], what: str = "rule") -> str:
 def lines_of(rules: Sequence[Rule], most: int = 8) -> str:
     """Where rules stand, for the end of a message: ``line 7`` or ``lines 7, 9, 12 and 40 more``."""
     several = len({rule.location.file for rule in rules}) > 1
-    numbers = [f"{rule.location.file}:{rule.location.line}" if several else str(rule.location.line) for rule in rules[:most]]
+    numbers = [
+        f"{rule.location.file}:{rule.location.line}" if several else str(rule.location.line)
+        for rule in rules[:most]
+    ]
     if several:
         return ", ".join(numbers) + (f" and {len(rules) - most} more" if len(rules) > most else "")
     if len(rules) == 1:
@@ -56,7 +59,11 @@ def path_rules(decision: Decision) -> Iterator[tuple[Side, Rule]]:
 
 def has_option(rule: Rule, options: Sequence[str]) -> bool:
     """True where the rule uses one of the options, loopback aside."""
-    return any(clause.option in options and clause.values[:1] != ("lo",) for use in rule.matches for clause in use.clauses)
+    return any(
+        clause.option in options and clause.values[:1] != ("lo",)
+        for use in rule.matches
+        for clause in use.clauses
+    )
 
 
 def arrives(side: Side, rule: Rule) -> bool:
@@ -80,23 +87,55 @@ def input_findings(decision: Decision) -> list[Finding]:
     """What the files say, or leave out."""
     result: list[Finding] = []
     for ruleset in decision.rulesets:
-        result += [Finding(_NOTE_CODES[note.kind], note.message, remedy(_NOTE_CODES[note.kind]),
-                           file=note.location.file, line=note.location.line) for note in ruleset.notes]
+        result += [
+            Finding(
+                _NOTE_CODES[note.kind],
+                note.message,
+                remedy(_NOTE_CODES[note.kind]),
+                file=note.location.file,
+                line=note.location.line,
+            )
+            for note in ruleset.notes
+        ]
         if ruleset.policy_is_default:
-            result.append(Finding("N2P002", "the filter table does not say INPUT's policy; the kernel's initial ACCEPT is taken",
-                                  remedy("N2P002"), file=ruleset.file))
+            result.append(
+                Finding(
+                    "N2P002",
+                    "the filter table does not say INPUT's policy; the kernel's initial ACCEPT is taken",
+                    remedy("N2P002"),
+                    file=ruleset.file,
+                )
+            )
         if ("filter", "INPUT") not in ruleset.chains:
-            result.append(Finding("N2P003", "the dump has no filter table: nothing filters INPUT, the host accepts everything",
-                                  remedy("N2P003"), file=ruleset.file))
+            result.append(
+                Finding(
+                    "N2P003",
+                    "the dump has no filter table: nothing filters INPUT, the host accepts everything",
+                    remedy("N2P003"),
+                    file=ruleset.file,
+                )
+            )
     first = decision.rulesets[0]
     if len(decision.families) == 1:
         other = 10 - first.family
         option = " by --rules6" if other == 6 else ""
-        result.append(Finding(
-            "N2P005", f"no IPv{other} ruleset was given: the policy speaks of IPv{first.family} only and admits no IPv{other}",
-            f"give the IPv{other} dump too{option}, or --other-family same if both families are filtered alike", file=first.file))
+        result.append(
+            Finding(
+                "N2P005",
+                f"no IPv{other} ruleset was given: the policy speaks of IPv{first.family} only and admits no IPv{other}",
+                f"give the IPv{other} dump too{option}, or --other-family same if both families are filtered alike",
+                file=first.file,
+            )
+        )
     elif len(decision.rulesets) == 1:
-        result.append(Finding("N2P006", f"the IPv{first.family} ruleset stands for both families", remedy("N2P006"), file=first.file))
+        result.append(
+            Finding(
+                "N2P006",
+                f"the IPv{first.family} ruleset stands for both families",
+                remedy("N2P006"),
+                file=first.file,
+            )
+        )
     return result
 
 
@@ -107,12 +146,20 @@ def assumption_findings(decision: Decision) -> list[Finding]:
         code = _ASSUMPTION_CODES.get(identifier, "N2P105")
         statement = decision.assumptions.statement(identifier)
         if identifier == "interface":
-            given = ", ".join(name + ("=" + ",".join(cidrs) if cidrs else "") for name, cidrs in decision.facts.interfaces)
+            given = ", ".join(
+                name + ("=" + ",".join(cidrs) if cidrs else "") for name, cidrs in decision.facts.interfaces
+            )
             statement = f"packets come in on {given}"
         elif identifier == "address":
             statement = f"the pod stands for {', '.join(decision.facts.addresses)}"
-        result.append(Finding(code, f"{statement} ({counted(rules)} rel{'ies' if len(rules) == 1 else 'y'} on it: {lines_of(rules)})",
-                              remedy(code), tuple(rules)))
+        result.append(
+            Finding(
+                code,
+                f"{statement} ({counted(rules)} rel{'ies' if len(rules) == 1 else 'y'} on it: {lines_of(rules)})",
+                remedy(code),
+                tuple(rules),
+            )
+        )
     result.append(Finding("N2P106", decision.assumptions.statement("sole-policy"), remedy("N2P106")))
     result.append(Finding("N2P107", decision.assumptions.statement("client-address"), remedy("N2P107")))
     return result
@@ -135,11 +182,24 @@ class _Causes:
         effect = effect_of(rule)
         if effect is Effect.REWRITE:
             return self.grouped("N2P205", "nat", [rule])
-        whys = [why for side in self.decision.sides for meaning in side.meanings(rule) if not meaning.exact
-                for why in meaning.undecided] if rule.number in self.decision.rules else []
+        whys = (
+            [
+                why
+                for side in self.decision.sides
+                for meaning in side.meanings(rule)
+                if not meaning.exact
+                for why in meaning.undecided
+            ]
+            if rule.number in self.decision.rules
+            else []
+        )
         if whys:
             return self.grouped("N2P201", whys[0], [rule])
-        target = rule.target.extension.name if rule.target is not None and not isinstance(rule.target, Jump) else ""
+        target = (
+            rule.target.extension.name
+            if rule.target is not None and not isinstance(rule.target, Jump)
+            else ""
+        )
         return self.grouped("N2P202", target, [rule])
 
     def grouped(self, code: str, reason: str, rules: list[Rule]) -> str:
@@ -157,23 +217,49 @@ def undecided_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
     causes = _Causes(decision)
     labels = decision.outcomes.labelled(decision.connections.values(open_packets), causes.label)
     effect = Difference.CLOSES if in_doubt is InDoubt.DENY else Difference.OPENS
-    by_position = {name: [rule for side, rule in path_rules(decision) if has_option(rule, options) and arrives(side, rule)]
-                   for name, options in HEADER_OPTIONS.items()}
+    by_position = {
+        name: [
+            rule for side, rule in path_rules(decision) if has_option(rule, options) and arrives(side, rule)
+        ]
+        for name, options in HEADER_OPTIONS.items()
+    }
     result: list[Finding] = []
     for label in sorted({each for labels_of in labels.values() for each in labels_of}):
         code, _, reason = label.partition(":")
         packets = decision.connections.where(lambda o, label=label: label in labels.get(o, ())) & open_packets  # type: ignore[misc]
         rules = by_position.get(reason) or sorted(causes.rules[label].values(), key=lambda rule: rule.number)
-        result.append(Finding(code, _undecided_message(code, reason, rules), _undecided_remedy(code, rules),
-                              tuple(rules), predicted=(Predicted(effect, packets),)))
+        result.append(
+            Finding(
+                code,
+                _undecided_message(code, reason, rules),
+                _undecided_remedy(code, rules),
+                tuple(rules),
+                predicted=(Predicted(effect, packets),),
+            )
+        )
     result.sort(key=lambda finding: finding.place)
     if in_doubt is InDoubt.ALLOW:
-        result.append(Finding("N2P405", "--in-doubt allow admits what is undecided: iptables may refuse some of it", remedy("N2P405"),
-                              file=decision.rulesets[0].file, predicted=(Predicted(Difference.OPENS, open_packets),)))
+        result.append(
+            Finding(
+                "N2P405",
+                "--in-doubt allow admits what is undecided: iptables may refuse some of it",
+                remedy("N2P405"),
+                file=decision.rulesets[0].file,
+                predicted=(Predicted(Difference.OPENS, open_packets),),
+            )
+        )
     elif not decision.must_accept and result:
         blamed = result[0]
-        result.insert(0, Finding("N2P200", "nothing is left to admit: every packet that the host may accept is undecided, first of all "
-                                 f"because of {lines_of(blamed.rules, 1)}", blamed.remedy, blamed.rules[:1]))
+        result.insert(
+            0,
+            Finding(
+                "N2P200",
+                "nothing is left to admit: every packet that the host may accept is undecided, first of all "
+                f"because of {lines_of(blamed.rules[:1])}",
+                blamed.remedy,
+                blamed.rules[:1],
+            ),
+        )
     return result
 
 
@@ -190,27 +276,48 @@ def _undecided_message(code: str, reason: str, rules: Sequence[Rule]) -> str:
 
 def _undecided_remedy(code: str, rules: Sequence[Rule]) -> str:
     if code == "N2P203":
-        names = sorted({str(c.values[0]) for rule in rules for use in rule.matches for c in use.clauses
-                        if c.option == "--in-interface" and c.values[0] != "lo"})
+        names = sorted(
+            {
+                str(c.values[0])
+                for rule in rules
+                for use in rule.matches
+                for c in use.clauses
+                if c.option == "--in-interface" and c.values[0] != "lo"
+            }
+        )
         name = names[0].replace("+", "0") if names else "eth0"
-        return (f"name what the pods will receive: --interface {name} if it came in there, "
-                f"or --interface {name}=CIDR for the sources behind it")
+        return (
+            f"name what the pods will receive: --interface {name} if it came in there, "
+            f"or --interface {name}=CIDR for the sources behind it"
+        )
     if code == "N2P204":
         return "name the own address that the pod replaces: --address ADDR"
     line = rules[0].location.line if rules else "LINE"
     if code == "N2P201" and rules and any(use.extension.name == "set" for use in rules[0].matches):
-        name = next(str(c.values[0]) for use in rules[0].matches for c in use.clauses if c.option == "--match-set")
+        name = next(
+            str(c.values[0]) for use in rules[0].matches for c in use.clauses if c.option == "--match-set"
+        )
         return f"settle it with --assume set:{name}=empty if it is empty, or --assume rule:{line}=no-match"
     return f"settle it with --assume rule:{line}=no-match (or =match), or take the open side with --in-doubt allow"
 
 
 def divert_findings(decision: Decision) -> list[Finding]:
     """Rules that hand packets to something else."""
-    rules = [rule for side, rule in path_rules(decision) if effect_of(rule) is Effect.DIVERT and arrives(side, rule)]
+    rules = [
+        rule
+        for side, rule in path_rules(decision)
+        if effect_of(rule) is Effect.DIVERT and arrives(side, rule)
+    ]
     if not rules:
         return []
-    return [Finding("N2P206", f"packets go to a program or proxy on the host; the policy refuses them ({counted(rules)}: {lines_of(rules)})",
-                    remedy("N2P206"), tuple(rules))]
+    return [
+        Finding(
+            "N2P206",
+            f"packets go to a program or proxy on the host; the policy refuses them ({counted(rules)}: {lines_of(rules)})",
+            remedy("N2P206"),
+            tuple(rules),
+        )
+    ]
 
 
 def connection_findings(decision: Decision) -> list[Finding]:
@@ -223,29 +330,68 @@ def connection_findings(decision: Decision) -> list[Finding]:
         refused = _later_refused(decision, side)
         if refused:
             values = side.walks[Half.LATER].outcome.values(refused)
-            later |= {n: decision.rules[n] for n in decision.outcomes.deciders(values, Can.REFUSE) if n in decision.rules}
+            later |= {
+                n: decision.rules[n]
+                for n in decision.outcomes.deciders(values, Can.REFUSE)
+                if n in decision.rules
+            }
             if not later:
-                result.append(Finding("N2P306", "INPUT's policy refuses later packets of connections whose first packet is accepted",
-                                      remedy("N2P306"), file=side.ruleset.file))
+                result.append(
+                    Finding(
+                        "N2P306",
+                        "INPUT's policy refuses later packets of connections whose first packet is accepted",
+                        remedy("N2P306"),
+                        file=side.ruleset.file,
+                    )
+                )
     for side, rule in path_rules(decision):
         first = side.arrivals(rule, Half.FIRST)
-        if first and not isinstance(rule.target, Jump) and not first & decision.judged.some(Field.DESTINATION) and effect_of(rule) in (
-                Effect.ACCEPT, Effect.DROP, Effect.REJECT) and not side.arrivals(rule, Half.LATER) & decision.judged:
+        if (
+            first
+            and not isinstance(rule.target, Jump)
+            and not first & decision.judged.some(Field.DESTINATION)
+            and effect_of(rule) in (Effect.ACCEPT, Effect.DROP, Effect.REJECT)
+            and not side.arrivals(rule, Half.LATER) & decision.judged
+        ):
             silent.append(rule)
         if effect_of(rule) is Effect.ACCEPT and any(
-                clause.option in ("--state", "--ctstate") and not clause.negated and "RELATED" in _words(clause.values)
-                for use in rule.matches for clause in use.clauses):
+            clause.option in ("--state", "--ctstate")
+            and not clause.negated
+            and "RELATED" in _words(clause.values)
+            for use in rule.matches
+            for clause in use.clauses
+        ):
             related.append(rule)
     if later:
         rules = sorted(later.values(), key=lambda rule: rule.number)
-        result.append(Finding("N2P306", f"later packets of accepted connections are refused ({counted(rules)}: {lines_of(rules)})",
-                              remedy("N2P306"), tuple(rules)))
+        result.append(
+            Finding(
+                "N2P306",
+                f"later packets of accepted connections are refused ({counted(rules)}: {lines_of(rules)})",
+                remedy("N2P306"),
+                tuple(rules),
+            )
+        )
     if silent:
-        result.append(Finding("N2P307", "rules about packets that open no connection (ICMP errors, replies, neighbour discovery, INVALID): "
-                              f"the platform judges those ({counted(silent)}: {lines_of(silent)})", remedy("N2P307"), tuple(silent)))
+        result.append(
+            Finding(
+                "N2P307",
+                "rules about packets that open no connection (ICMP errors, replies, neighbour discovery, INVALID): "
+                f"the platform judges those ({counted(silent)}: {lines_of(silent)})",
+                remedy("N2P307"),
+                tuple(silent),
+            )
+        )
     if related:
-        result.append(Finding("N2P308", "RELATED packets are accepted: ICMP errors pass by themselves, helper connections (FTP, SIP, …) do not "
-                              f"({counted(related)}: {lines_of(related)})", remedy("N2P308"), tuple(related)))
+        result.append(
+            Finding(
+                "N2P308",
+                "RELATED packets are accepted: ICMP errors pass by themselves, helper connections (FTP, SIP, …) do not "
+                f"({counted(related)}: {lines_of(related)})",
+                remedy("N2P308"),
+                tuple(related),
+            )
+        )
     return result
 
 
@@ -264,7 +410,10 @@ def _later_refused(decision: Decision, side: Side) -> PacketSet:
 
 def decision_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
     """All findings of this module, the ones that matter most first."""
-    return [*undecided_findings(decision, in_doubt), *divert_findings(decision), *input_findings(decision),
-            *connection_findings(decision), *assumption_findings(decision)]
-
-
+    return [
+        *undecided_findings(decision, in_doubt),
+        *divert_findings(decision),
+        *input_findings(decision),
+        *connection_findings(decision),
+        *assumption_findings(decision),
+    ]

@@ -24,7 +24,17 @@ CACHED_STEPS = 1_000_000
 class Diagram:
     """A store of nodes and the operations on them."""
 
-    __slots__ = ("_conjoin", "_choose", "_subtract", "_terminals", "_unique", "_unite", "high", "level", "low")
+    __slots__ = (
+        "_choose",
+        "_conjoin",
+        "_subtract",
+        "_terminals",
+        "_unique",
+        "_unite",
+        "high",
+        "level",
+        "low",
+    )
 
     def __init__(self) -> None:
         self.level: list[int] = [TERMINAL_LEVEL, TERMINAL_LEVEL]
@@ -136,7 +146,7 @@ class Diagram:
         levels, lows, highs, node = self.level, self.low, self.high, self.node
 
         def step(a: int, b: int) -> int:
-            if a == FALSE or b == TRUE or a == b:
+            if a in (FALSE, b) or b == TRUE:
                 return FALSE
             if b == FALSE:
                 return a
@@ -319,7 +329,9 @@ class Diagram:
 
     # -- fields: runs of consecutive bits, most significant first ----------------------------------------
 
-    def span(self, first: int, bits: int, ranges: Iterable[tuple[int, int]], inside: int, outside: int) -> int:
+    def span(
+        self, first: int, bits: int, ranges: Iterable[tuple[int, int]], inside: int, outside: int
+    ) -> int:
         """``inside`` where the field of ``bits`` bits at ``first`` is in the canonical ``ranges``."""
         node = self.node
 

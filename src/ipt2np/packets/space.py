@@ -72,7 +72,7 @@ class PacketSet:
         return self.node != FALSE
 
     def __contains__(self, packet: Mapping[Field, int]) -> bool:
-        """True where the packet, given by its fields (family 0 for IPv4, 1 for IPv6; fields left out are 0), is in the set."""
+        """True where the packet is in the set; family is 0 for IPv4, 1 for IPv6, fields left out are 0."""
         return _value_at(self.space, self.node, packet) == TRUE
 
     def some(self, field: Field) -> PacketSet:
@@ -119,7 +119,9 @@ class PacketMap:
 
     def where(self, holds: Callable[[int], bool]) -> PacketSet:
         """The packets whose value satisfies ``holds``."""
-        return PacketSet(self.space, self.space.diagram.replace(self.node, lambda v: TRUE if holds(v) else FALSE))
+        return PacketSet(
+            self.space, self.space.diagram.replace(self.node, lambda v: TRUE if holds(v) else FALSE)
+        )
 
     def within(self, packets: PacketSet, otherwise: int) -> PacketMap:
         """This map inside ``packets``, the value ``otherwise`` outside."""
@@ -185,8 +187,10 @@ class PacketSpace:
         self.diagram = Diagram()
         self.everything = PacketSet(self, TRUE)
         self.nothing = PacketSet(self, FALSE)
-        self._family = {4: PacketSet(self, self.diagram.node(0, TRUE, FALSE)),
-                        6: PacketSet(self, self.diagram.node(0, FALSE, TRUE))}
+        self._family = {
+            4: PacketSet(self, self.diagram.node(0, TRUE, FALSE)),
+            6: PacketSet(self, self.diagram.node(0, FALSE, TRUE)),
+        }
         self._span = lru_cache(maxsize=100_000)(self._make_span)
 
     def _make_span(self, field: Field, bits: int, ranges: tuple[Range, ...]) -> PacketSet:
@@ -239,5 +243,6 @@ class PacketSpace:
 
     def source_addresses(self, packets: PacketSet, family: int) -> AddressSet:
         """The sources of a set in which nothing but the source matters (family already taken out)."""
-        return AddressSet(family, tuple(
-            (low, high) for low, high, _ in self.split(packets, Field.SOURCE, family)))
+        return AddressSet(
+            family, tuple((low, high) for low, high, _ in self.split(packets, Field.SOURCE, family))
+        )

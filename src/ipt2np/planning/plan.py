@@ -111,8 +111,16 @@ def translate(decision: Decision, in_doubt: InDoubt = InDoubt.DENY) -> PolicyPla
         number, effect = divmod(group, stride)
         decider = decision.rules.get(number) or decision.policies[number]
         entries.append(PlanEntry(_EFFECTS[effect], parts[group], decider))
-    return PolicyPlan(decision.space, decision.families, tuple(entries), _logs(decision), _limits(decision), decision.judged,
-                      decision.provenance, in_doubt)
+    return PolicyPlan(
+        decision.space,
+        decision.families,
+        tuple(entries),
+        _logs(decision),
+        _limits(decision),
+        decision.judged,
+        decision.provenance,
+        in_doubt,
+    )
 
 
 def _resolved(outcomes: Outcomes, outcome: int, in_doubt: InDoubt) -> tuple[PlanEffect, Can]:
@@ -127,9 +135,17 @@ def _limits(decision: Decision) -> tuple[Rule, ...]:
     found: dict[int, Rule] = {}
     for side in decision.sides:
         for rule in side.ruleset.rules:
-            throttles = isinstance(rule.target, Jump) or effect_of(rule) in (Effect.ACCEPT, Effect.DROP, Effect.REJECT)
+            throttles = isinstance(rule.target, Jump) or effect_of(rule) in (
+                Effect.ACCEPT,
+                Effect.DROP,
+                Effect.REJECT,
+            )
             on_path = (rule.table, rule.chain) in side.walker.order
-            if throttles and on_path and any("rate" in meaning.assumptions for meaning in side.meanings(rule)):
+            if (
+                throttles
+                and on_path
+                and any("rate" in meaning.assumptions for meaning in side.meanings(rule))
+            ):
                 found[rule.number] = rule
     return tuple(found.values())
 

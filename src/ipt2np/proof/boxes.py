@@ -30,13 +30,17 @@ class Box:
         """``tcp``, a number, ranges of numbers, or ``any``."""
         if self.protocols == ((0, 255),):
             return "any"
-        return ",".join(protocol_name(low) if low == high else f"{low}-{high}" for low, high in self.protocols)
+        return ",".join(
+            protocol_name(low) if low == high else f"{low}-{high}" for low, high in self.protocols
+        )
 
     def witness(self) -> dict[str, str | int]:
         """One packet of the box, the lowest in every field."""
         low = self.protocols[0][0]
-        result: dict[str, str | int] = {"source": address_text(self.sources.ranges[0][0], self.family),
-                                        "protocol": protocol_name(low)}
+        result: dict[str, str | int] = {
+            "source": address_text(self.sources.ranges[0][0], self.family),
+            "protocol": protocol_name(low),
+        }
         if low in PORTED:
             result["port"] = max(self.ports[0][0], 1)
             if not whole(self.source_ports):
@@ -82,7 +86,10 @@ def describe(packets: PacketSet) -> str:
     values = packets.witness()
     family = 6 if values.get(Field.FAMILY) else 4
     protocol = values.get(Field.PROTOCOL, 0)
-    words = [f"protocol {protocol_name(protocol)}", f"from {address_text(values.get(Field.SOURCE, 0), family)}"]
+    words = [
+        f"protocol {protocol_name(protocol)}",
+        f"from {address_text(values.get(Field.SOURCE, 0), family)}",
+    ]
     if protocol in PORTED:
         words.append(f"to port {max(values.get(Field.DESTINATION_PORT, 0), 1)}")
     return " ".join(words)

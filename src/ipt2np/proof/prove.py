@@ -54,7 +54,9 @@ class Proof:
     opens: PacketSet
 
 
-def _class_packets(decision: Decision, pod_cidrs: Sequence[str], node_cidrs: Sequence[str]) -> dict[str, PacketSet]:
+def _class_packets(
+    decision: Decision, pod_cidrs: Sequence[str], node_cidrs: Sequence[str]
+) -> dict[str, PacketSet]:
     """Which packets can come from which class; an undeclared address may be any."""
     space = decision.space
 
@@ -72,8 +74,14 @@ def _class_packets(decision: Decision, pod_cidrs: Sequence[str], node_cidrs: Seq
     }
 
 
-def prove(decision: Decision, readings: Mapping[str, Reading], findings: Sequence[Finding],
-          *, pod_cidrs: Sequence[str] = (), node_cidrs: Sequence[str] = ()) -> Proof:
+def prove(
+    decision: Decision,
+    readings: Mapping[str, Reading],
+    findings: Sequence[Finding],
+    *,
+    pod_cidrs: Sequence[str] = (),
+    node_cidrs: Sequence[str] = (),
+) -> Proof:
     """The verdict and every difference with its witness.
 
     ``findings`` must predict every difference; InternalError, with a witness, where one lies outside what
@@ -117,28 +125,43 @@ def _explained(decision: Decision, closes: PacketSet, opens: PacketSet, findings
                 if predicted.effect is effect:
                     packets -= predicted.packets
         if packets:
-            raise InternalError(f"the policy {effect.value} packets that no finding predicts, for example "
-                                f"{describe(packets)}; nothing was written")
+            raise InternalError(
+                f"the policy {effect.value} packets that no finding predicts, for example "
+                f"{describe(packets)}; nothing was written"
+            )
 
 
-def _differences(decision: Decision, effect: Difference, packets: PacketSet, certainly: PacketSet,
-                 findings: Sequence[Finding]) -> Iterable[ProvenDifference]:
+def _differences(
+    decision: Decision,
+    effect: Difference,
+    packets: PacketSet,
+    certainly: PacketSet,
+    findings: Sequence[Finding],
+) -> Iterable[ProvenDifference]:
     for certain, part in ((True, packets & certainly), (False, packets - certainly)):
         for codes, explained in _by_findings(part, effect, findings):
             for box in boxes(explained):
                 yield ProvenDifference(effect, certain, "external", box, codes)
 
 
-def _by_findings(packets: PacketSet, effect: Difference, findings: Sequence[Finding]) -> Iterable[tuple[tuple[str, ...], PacketSet]]:
+def _by_findings(
+    packets: PacketSet, effect: Difference, findings: Sequence[Finding]
+) -> Iterable[tuple[tuple[str, ...], PacketSet]]:
     """``packets`` cut by which findings predict them."""
     parts: list[tuple[tuple[str, ...], PacketSet]] = [((), packets)]
     for finding in findings:
         for predicted in finding.predicted:
             if predicted.effect is not effect:
                 continue
-            parts = [piece for codes, part in parts for piece in (
-                (codes if finding.code in codes else (*codes, finding.code), part & predicted.packets),
-                (codes, part - predicted.packets)) if piece[1]]
+            parts = [
+                piece
+                for codes, part in parts
+                for piece in (
+                    (codes if finding.code in codes else (*codes, finding.code), part & predicted.packets),
+                    (codes, part - predicted.packets),
+                )
+                if piece[1]
+            ]
     merged: dict[tuple[str, ...], PacketSet] = {}
     for codes, part in parts:
         merged[codes] = merged[codes] | part if codes in merged else part

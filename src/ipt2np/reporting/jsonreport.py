@@ -8,9 +8,9 @@ from typing import Any
 from ipt2np.conversion import Conversion
 from ipt2np.findings import Finding
 from ipt2np.findings.collect import relied_on
+from ipt2np.packets.intervals import Range
 from ipt2np.proof.boxes import Box, whole
 from ipt2np.proof.prove import ProvenDifference
-from ipt2np.packets.intervals import Range
 from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED
 
 SCHEMA = 1
@@ -23,22 +23,50 @@ def report(conversion: Conversion, version: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "command": "convert",
         "tool": {"name": "ipt2np", "version": version},
-        "input": {"files": [{"path": ruleset.file, "sha256": ruleset.sha256, "rules": len(ruleset.rules)}
-                            for ruleset in draft.decision.rulesets]},
-        "target": {"cni": draft.cni.name, "objects": [
-            {"apiVersion": each["apiVersion"], "kind": each["kind"], "namespace": each["metadata"]["namespace"],
-             "name": each["metadata"]["name"]} for each in draft.fitted.objects]},
+        "input": {
+            "files": [
+                {"path": ruleset.file, "sha256": ruleset.sha256, "rules": len(ruleset.rules)}
+                for ruleset in draft.decision.rulesets
+            ]
+        },
+        "target": {
+            "cni": draft.cni.name,
+            "objects": [
+                {
+                    "apiVersion": each["apiVersion"],
+                    "kind": each["kind"],
+                    "namespace": each["metadata"]["namespace"],
+                    "name": each["metadata"]["name"],
+                }
+                for each in draft.fitted.objects
+            ],
+        },
         "assumptions": _assumptions(conversion),
-        "platform": [{"effect": each.effect, "source_class": each.source_class, "protocol": each.protocol,
-                      "statement": each.statement, "reference": each.reference} for each in draft.cni.platform],
+        "platform": [
+            {
+                "effect": each.effect,
+                "source_class": each.source_class,
+                "protocol": each.protocol,
+                "statement": each.statement,
+                "reference": each.reference,
+            }
+            for each in draft.cni.platform
+        ],
         "proof": {
             "verdict": conversion.proof.verdict.value,
             "by_class": {name: verdict.value for name, verdict in conversion.proof.by_class.items()},
             "differences": [_difference(each) for each in conversion.proof.differences],
         },
         "findings": [_finding(each) for each in conversion.findings],
-        "ledger": [{"file": entry.rule.location.file, "line": entry.rule.location.line, "fate": entry.fate.value,
-                    "emitted": list(entry.emitted)} for entry in conversion.ledger.entries],
+        "ledger": [
+            {
+                "file": entry.rule.location.file,
+                "line": entry.rule.location.line,
+                "fate": entry.fate.value,
+                "emitted": list(entry.emitted),
+            }
+            for entry in conversion.ledger.entries
+        ],
     }
 
 
@@ -57,9 +85,17 @@ def _assumptions(conversion: Conversion) -> list[dict[str, Any]]:
         value = decision.assumptions[identifier]
         if identifier in ("interface", "address") and value == UNDECIDED:
             value = "given"
-        result.append({
-            "id": identifier, "value": value, "statement": decision.assumptions.statement(identifier),
-            "lines": [{"file": rule.location.file, "line": rule.location.line} for rule in relied.get(identifier, [])]})
+        result.append(
+            {
+                "id": identifier,
+                "value": value,
+                "statement": decision.assumptions.statement(identifier),
+                "lines": [
+                    {"file": rule.location.file, "line": rule.location.line}
+                    for rule in relied.get(identifier, [])
+                ],
+            }
+        )
     return result
 
 
@@ -71,15 +107,23 @@ def ranges_text(ranges: tuple[Range, ...]) -> str:
 
 
 def _icmp(box: Box) -> list[str]:
-    return [ranges_text((types,)) + ("" if codes == (0, 255) else "/" + ranges_text((codes,))) for types, codes in box.icmp]
+    return [
+        ranges_text((types,)) + ("" if codes == (0, 255) else "/" + ranges_text((codes,)))
+        for types, codes in box.icmp
+    ]
 
 
 def _difference(each: ProvenDifference) -> dict[str, Any]:
     box = each.box
     result: dict[str, Any] = {
-        "effect": each.effect.value, "certain": each.certain, "source_class": each.source_class,
-        "source": box.sources.to_cidrs(), "protocol": box.protocol, "ports": ranges_text(box.ports),
-        "source_ports": ranges_text(box.source_ports)}
+        "effect": each.effect.value,
+        "certain": each.certain,
+        "source_class": each.source_class,
+        "source": box.sources.to_cidrs(),
+        "protocol": box.protocol,
+        "ports": ranges_text(box.ports),
+        "source_ports": ranges_text(box.source_ports),
+    }
     if box.icmp:
         result["icmp"] = _icmp(box)
     result["witness"] = box.witness()

@@ -74,9 +74,13 @@ def ledger(decision: Decision, fitted: Fitted, reading: Reading) -> Ledger:
         for rule in side.ruleset.rules:
             sides.setdefault(rule.number, []).append(side)
     judge = _Judge(decision, reading, assumed)
-    return Ledger(tuple(
-        Entry(rule, judge.fate(rule, sides[rule.number]), places.get(rule.number, ()))
-        for ruleset in decision.rulesets for rule in ruleset.rules))
+    return Ledger(
+        tuple(
+            Entry(rule, judge.fate(rule, sides[rule.number]), places.get(rule.number, ()))
+            for ruleset in decision.rulesets
+            for rule in ruleset.rules
+        )
+    )
 
 
 class _Judge:

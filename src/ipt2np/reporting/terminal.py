@@ -24,7 +24,10 @@ CONTEXT = 100
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _VERDICTS = {
     Verdict.EQUAL: ("green", "the policy admits exactly what iptables accepts"),
-    Verdict.NARROWER: ("yellow", "the policy admits nothing that iptables refuses, but less than it may accept"),
+    Verdict.NARROWER: (
+        "yellow",
+        "the policy admits nothing that iptables refuses, but less than it may accept",
+    ),
     Verdict.WIDER: ("red", "the policy admits more than iptables certainly accepts"),
     Verdict.DIFFERS: ("red", "the policy admits both less and more than iptables"),
 }
@@ -47,38 +50,54 @@ def verdict_lines(conversion: Conversion) -> Iterator[Text]:
     proof = conversion.proof
     colour, meaning = _VERDICTS[proof.verdict]
     name = conversion.draft.options.identity.name
-    yield Text.assemble((f"{name}: ", "bold"), (proof.verdict.value, f"bold {colour}"), f" — {meaning} (TCP, UDP, SCTP from outside the cluster)")
+    yield Text.assemble(
+        (f"{name}: ", "bold"),
+        (proof.verdict.value, f"bold {colour}"),
+        f" — {meaning} (TCP, UDP, SCTP from outside the cluster)",
+    )
     sums = conversion.ledger.sums()
-    told = ", ".join(f"{count} {fate.value}" for fate, count in
-                     sorted(sums.items(), key=lambda item: list(Fate).index(item[0]), reverse=True) if count)
+    told = ", ".join(
+        f"{count} {fate.value}"
+        for fate, count in sorted(sums.items(), key=lambda item: list(Fate).index(item[0]), reverse=True)
+        if count
+    )
     total = sum(sums.values())
     yield Text(f"  {total} rule{'' if total == 1 else 's'}{': ' + told if told else ''}")
     shown = proof.differences[:SHOWN_DIFFERENCES]
     for difference in shown:
         yield Text("  " + difference_text(difference))
     if len(proof.differences) > len(shown):
-        yield Text(f"  … and {len(proof.differences) - len(shown)} more differences; --report FILE.json lists them all")
+        yield Text(
+            f"  … and {len(proof.differences) - len(shown)} more differences; --report FILE.json lists them all"
+        )
 
 
 def difference_text(difference: ProvenDifference) -> str:
     """One difference on one line, with its witness's findings."""
     box = difference.box
     cidrs = box.sources.to_cidrs()
-    sources = ", ".join(cidrs[:SHOWN_SOURCES]) + (f" and {len(cidrs) - SHOWN_SOURCES} more" if len(cidrs) > SHOWN_SOURCES else "")
+    sources = ", ".join(cidrs[:SHOWN_SOURCES]) + (
+        f" and {len(cidrs) - SHOWN_SOURCES} more" if len(cidrs) > SHOWN_SOURCES else ""
+    )
     if cidrs in (["0.0.0.0/0"], ["::/0"]):
         sources = f"any IPv{box.family} address"
     ports = "" if ranges_text(box.ports) == "any" else f" port {ranges_text(box.ports)}"
     if ranges_text(box.source_ports) != "any":
         ports += f" from port {ranges_text(box.source_ports)}"
     sure = "" if difference.certain else "maybe "
-    return printable(f"{sure}{difference.effect.value} {box.protocol}{ports} from {sources} [{', '.join(difference.findings)}]")
+    return printable(
+        f"{sure}{difference.effect.value} {box.protocol}{ports} from {sources} [{', '.join(difference.findings)}]"
+    )
 
 
 def finding_lines(finding: Finding) -> Iterator[Text]:
     """Severity, code, place, message; the rule; what to do."""
     file, line = finding.place
     place = f" {printable(file, 80)}:{line}:" if line else f" {printable(file, 80)}:" if file else ""
-    yield Text.assemble((f"{finding.severity.word} {finding.code}", _COLOURS[finding.severity]), f"{place} {printable(finding.message, 400)}")
+    yield Text.assemble(
+        (f"{finding.severity.word} {finding.code}", _COLOURS[finding.severity]),
+        f"{place} {printable(finding.message, 400)}",
+    )
     if finding.rules:
         yield Text(f"    {printable(finding.rules[0].text)}", style="dim")
     yield Text(f"    → {printable(finding.remedy, 400)}")
@@ -109,8 +128,8 @@ def _window(problem: Problem) -> tuple[str, int, int]:
     end = start + CONTEXT
     head = "…" if start else ""
     before = "".join(_shown(c) for c in problem.text[start:column])
-    fault = "".join(_shown(c) for c in problem.text[column:min(column + problem.width, end)])
-    after = "".join(_shown(c) for c in problem.text[min(column + problem.width, end):end])
+    fault = "".join(_shown(c) for c in problem.text[column : min(column + problem.width, end)])
+    after = "".join(_shown(c) for c in problem.text[min(column + problem.width, end) : end])
     tail = "…" if end < len(problem.text) else ""
     return head + before + fault + after + tail, len(head) + len(before), max(len(fault), 1)
 

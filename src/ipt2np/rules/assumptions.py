@@ -25,15 +25,30 @@ class Assumption:
 
 
 ASSUMPTIONS: tuple[Assumption, ...] = (
-    Assumption("state", "kernel", "conntrack is on: first packets are NEW, later ones ESTABLISHED, as the kernel tracks them"),
-    Assumption("fragment", "whole", "INPUT sees whole packets: conntrack reassembles fragments before any rule looks"),
-    Assumption("interface", UNDECIDED, "packets come in on no interface in particular, and never on lo", ("given",)),
-    Assumption("address", UNDECIDED, "packets may be addressed to any of the host's own addresses", ("given",)),
-    Assumption("rate", "not-exceeded", "rate limits behave as for a fresh, slow source: no limit is ever exceeded"),
+    Assumption(
+        "state",
+        "kernel",
+        "conntrack is on: first packets are NEW, later ones ESTABLISHED, as the kernel tracks them",
+    ),
+    Assumption(
+        "fragment", "whole", "INPUT sees whole packets: conntrack reassembles fragments before any rule looks"
+    ),
+    Assumption(
+        "interface", UNDECIDED, "packets come in on no interface in particular, and never on lo", ("given",)
+    ),
+    Assumption(
+        "address", UNDECIDED, "packets may be addressed to any of the host's own addresses", ("given",)
+    ),
+    Assumption(
+        "rate", "not-exceeded", "rate limits behave as for a fresh, slow source: no limit is ever exceeded"
+    ),
     Assumption("unicast", "unicast", "pods receive no broadcast and no multicast"),
     Assumption("sole-policy", "sole", "no other policy selects these pods and no earlier tier decides"),
-    Assumption("client-address", "preserved",
-               "the policy sees the client's real address (externalTrafficPolicy Local, DSR, PROXY protocol or a direct way)"),
+    Assumption(
+        "client-address",
+        "preserved",
+        "the policy sees the client's real address (externalTrafficPolicy Local, DSR, PROXY protocol or a direct way)",
+    ),
 )
 BY_ID: Mapping[str, Assumption] = {each.id: each for each in ASSUMPTIONS}
 SET_VALUES = ("empty", UNDECIDED)
@@ -80,9 +95,13 @@ class Assumptions:
                 allowed = (BY_ID[identifier].default, *BY_ID[identifier].values, UNDECIDED)
             else:
                 known = ", ".join([*BY_ID, "set:NAME", "rule:LINE"])
-                raise UsageError(f"--assume {text}: no assumption is called {identifier!r}; there are {known}")
+                raise UsageError(
+                    f"--assume {text}: no assumption is called {identifier!r}; there are {known}"
+                )
             if value not in allowed:
                 more = f" (use --{identifier} to settle it)" if identifier in ("interface", "address") else ""
-                raise UsageError(f"--assume {text}: {identifier} takes {' or '.join(allowed)}, not {value!r}{more}")
+                raise UsageError(
+                    f"--assume {text}: {identifier} takes {' or '.join(allowed)}, not {value!r}{more}"
+                )
             chosen[identifier] = value
         return cls(chosen)

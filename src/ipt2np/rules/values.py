@@ -55,12 +55,15 @@ def _address(text: str, family: int) -> int:
         kind = "an IPv4 address" if family == 4 else "an IPv6 address"
         hint = f"{kind}, with /prefix or /mask if it is a network"
         if re.fullmatch(r"[A-Za-z0-9_.-]+", text) and re.search(r"[A-Za-z_]", text):
-            raise ValueFault(f"{text!r} is a host name, not an address",
-                             f"{hint}; look the name up and write its address") from None
+            raise ValueFault(
+                f"{text!r} is a host name, not an address", f"{hint}; look the name up and write its address"
+            ) from None
         raise ValueFault(f"{text!r} is not an address", hint) from None
     if parsed.version != family:
-        raise ValueFault(f"{text!r} is an IPv{parsed.version} address in an IPv{family} ruleset",
-                         f"an IPv{family} address; give the other family's dump by --rules6")
+        raise ValueFault(
+            f"{text!r} is an IPv{parsed.version} address in an IPv{family} ruleset",
+            f"an IPv{family} address; give the other family's dump by --rules6",
+        )
     return int(parsed)
 
 
@@ -198,7 +201,9 @@ def words_of(*choices: str) -> Kind:
 def interface(text: str, family: int) -> str:
     """An interface name, or a wildcard with a final ``+``; the kernel takes at most 15 characters."""
     if not text or len(text) > 15:
-        raise ValueFault(f"{text!r} is not an interface name", "a name of 1 to 15 characters, a final + for any suffix")
+        raise ValueFault(
+            f"{text!r} is not an interface name", "a name of 1 to 15 characters, a final + for any suffix"
+        )
     return text
 
 

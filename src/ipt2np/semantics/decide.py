@@ -123,8 +123,10 @@ class Decision:
     def packet_bounds(self, side: Side, half: Half) -> tuple[PacketSet, PacketSet]:
         """(must accept, may accept) of single packets of one half, over all fields."""
         outcome = side.walks[half].outcome
-        return (outcome.where(lambda o: self.outcomes.only(o, Can.ACCEPT)),
-                outcome.where(lambda o: bool(self.outcomes.can[o] & Can.ACCEPT)))
+        return (
+            outcome.where(lambda o: self.outcomes.only(o, Can.ACCEPT)),
+            outcome.where(lambda o: bool(self.outcomes.can[o] & Can.ACCEPT)),
+        )
 
     @cached_property
     def provenance(self) -> Provenance:
@@ -133,9 +135,14 @@ class Decision:
 
     def key(self) -> str:
         """A digest of what the decision means: equal for hosts that mean the same, whatever their rules."""
-        bounds = self.connections.revised(self.space.everything, lambda outcome: int(self.outcomes.can[outcome]))
-        lines = [f"{name}={value}" for name, value in sorted(self.assumptions.chosen.items())
-                 if not name.startswith("rule:")]
+        bounds = self.connections.revised(
+            self.space.everything, lambda outcome: int(self.outcomes.can[outcome])
+        )
+        lines = [
+            f"{name}={value}"
+            for name, value in sorted(self.assumptions.chosen.items())
+            if not name.startswith("rule:")
+        ]
         digest = hashlib.sha256("\n".join([*map(str, self.families), *lines, ""]).encode())
         diagram = self.space.diagram
         numbers: dict[int, int] = {}
@@ -147,7 +154,10 @@ class Decision:
             if diagram.level[node] == TERMINAL_LEVEL:
                 digest.update(b"t%d;" % diagram.value(node))
             elif children_done:
-                digest.update(b"%d:%d,%d;" % (diagram.level[node], numbers[diagram.low[node]], numbers[diagram.high[node]]))
+                digest.update(
+                    b"%d:%d,%d;"
+                    % (diagram.level[node], numbers[diagram.low[node]], numbers[diagram.high[node]])
+                )
             else:
                 stack += [(node, True), (diagram.high[node], False), (diagram.low[node], False)]
                 continue
@@ -155,8 +165,13 @@ class Decision:
         return digest.hexdigest()
 
 
-def decide(rulesets: Sequence[Ruleset], assumptions: Assumptions | None = None, facts: Facts | None = None,
-           *, same_for_other_family: bool = False) -> Decision:
+def decide(
+    rulesets: Sequence[Ruleset],
+    assumptions: Assumptions | None = None,
+    facts: Facts | None = None,
+    *,
+    same_for_other_family: bool = False,
+) -> Decision:
     """Decide one host: at most one ruleset for each family, rules numbered apart.
 
     With ``same_for_other_family`` a single ruleset also stands for the family that none was given for: rules
@@ -168,7 +183,7 @@ def decide(rulesets: Sequence[Ruleset], assumptions: Assumptions | None = None, 
     if len(by_family) != len(rulesets):
         raise UsageError("two rulesets of the same family; give one IPv4 and one IPv6 dump")
     if same_for_other_family and len(by_family) == 1:
-        by_family = {family: rulesets[0] for family in (4, 6)}
+        by_family = dict.fromkeys((4, 6), rulesets[0])
     space, outcomes = PacketSpace(), Outcomes()
     interfaces = Interfaces.of([*_patterns(rulesets), *(name for name, _ in facts.interfaces)])
     if len(interfaces.names) > LABELS:
@@ -185,8 +200,17 @@ def decide(rulesets: Sequence[Ruleset], assumptions: Assumptions | None = None, 
                 keys[key] = first_policy + len(policies)
                 chain = ruleset.chains.get(key)
                 policies[keys[key]] = Policy(*key, (chain.policy if chain else None) or "ACCEPT", family)
-        view = View(space, family, Half.FIRST, Hook.AFTER_CONNTRACK, True, assumptions, interfaces,
-                    _recorded(ruleset), _rewrites(ruleset))
+        view = View(
+            space,
+            family,
+            Half.FIRST,
+            Hook.AFTER_CONNTRACK,
+            True,
+            assumptions,
+            interfaces,
+            _recorded(ruleset),
+            _rewrites(ruleset),
+        )
         walker = Walker(ruleset, view, outcomes, keys)
         walks = {half: walker.walk(half) for half in Half}
         possible = _possible(view, facts)
@@ -195,7 +219,9 @@ def decide(rulesets: Sequence[Ruleset], assumptions: Assumptions | None = None, 
         projected = _projected(_connections(space, outcomes, walks).within(possible, IMPOSSIBLE), outcomes)
         connections = projected.over(space.family(family), connections)
         judged |= possible.some(Field.DESTINATION).some(Field.INTERFACE) & opening(view) & _ports_given(space)
-    return Decision(space, outcomes, tuple(rulesets), tuple(sides), connections, judged, policies, assumptions, facts)
+    return Decision(
+        space, outcomes, tuple(rulesets), tuple(sides), connections, judged, policies, assumptions, facts
+    )
 
 
 def _connections(space: PacketSpace, outcomes: Outcomes, walks: Mapping[Half, Walk]) -> PacketMap:
@@ -213,7 +239,9 @@ def _projected(connections: PacketMap, outcomes: Outcomes) -> PacketMap:
 def _ports_given(space: PacketSpace) -> PacketSet:
     """Packets whose protocol has no ports, or whose ports are not 0, which no policy can write."""
     protocols = space.values(Field.PROTOCOL, merged((n, n) for n in PORT_PROTOCOLS))
-    ports = space.values(Field.DESTINATION_PORT, ((1, 0xFFFF),)) & space.values(Field.SOURCE_PORT, ((1, 0xFFFF),))
+    ports = space.values(Field.DESTINATION_PORT, ((1, 0xFFFF),)) & space.values(
+        Field.SOURCE_PORT, ((1, 0xFFFF),)
+    )
     return ~protocols | ports
 
 
@@ -233,8 +261,11 @@ def _patterns(rulesets: Iterable[Ruleset]) -> Iterator[str]:
 
 def _recorded(ruleset: Ruleset) -> frozenset[str]:
     return frozenset(
-        list_name(use.clauses) for rule in ruleset.rules for use in rule.matches
-        if use.extension.name == "recent" and any(c.option in ("--set", "--update") for c in use.clauses))
+        list_name(use.clauses)
+        for rule in ruleset.rules
+        for use in rule.matches
+        if use.extension.name == "recent" and any(c.option in ("--set", "--update") for c in use.clauses)
+    )
 
 
 def _rewrites(ruleset: Ruleset) -> bool:
@@ -278,5 +309,3 @@ def _arriving(view: View, facts: Facts) -> PacketSet:
             behind |= sources
     elsewhere = bare if bare else ~taken
     return placed | (elsewhere - behind)
-
-

@@ -9,7 +9,7 @@ number, without recursion, however long a ruleset is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from enum import IntEnum, IntFlag
 
 
@@ -65,7 +65,9 @@ class Outcomes:
         self._passes: list[frozenset[int]] = [frozenset()]
         self._known: dict[tuple[_Kind, int, int, int], int] = {}
 
-    def _intern(self, kind: _Kind, a: int, b: int, c: int, can: Can, returns: frozenset[int], passes: frozenset[int]) -> int:
+    def _intern(
+        self, kind: _Kind, a: int, b: int, c: int, can: Can, returns: frozenset[int], passes: frozenset[int]
+    ) -> int:
         key = (kind, a, b, c)
         found = self._known.get(key)
         if found is None:
@@ -107,12 +109,21 @@ class Outcomes:
             if self._kind[whole] is _Kind.EITHER and part in self._parts[whole][1:]:
                 return whole
         x, y = min(x, y), max(x, y)
-        return self._intern(_Kind.EITHER, cause, x, y, self.can[x] | self.can[y],
-                            self._returns[x] | self._returns[y], self._passes[x] | self._passes[y])
+        return self._intern(
+            _Kind.EITHER,
+            cause,
+            x,
+            y,
+            self.can[x] | self.can[y],
+            self._returns[x] | self._returns[y],
+            self._passes[x] | self._passes[y],
+        )
 
     def via(self, decider: int, then: int) -> int:
         """Accepted by ``decider`` at one hook, then ``then`` at the hooks behind it."""
-        return self._intern(_Kind.VIA, decider, then, 0, self.can[then], self._returns[then], self._passes[then])
+        return self._intern(
+            _Kind.VIA, decider, then, 0, self.can[then], self._returns[then], self._passes[then]
+        )
 
     def both(self, first: int, later: int) -> int:
         """A connection: accepted where its first and its later packets are."""
@@ -175,7 +186,9 @@ class Outcomes:
         after = dict(zip(states, rest, strict=True))
         return self._rewritten(outcome, lambda o: bool(self._returns[o]), lambda o: after[self._parts[o][0]])
 
-    def onward(self, outcome: int, states: tuple[int, ...], rest: tuple[int, ...], named: Callable[[int], bool]) -> int:
+    def onward(
+        self, outcome: int, states: tuple[int, ...], rest: tuple[int, ...], named: Callable[[int], bool]
+    ) -> int:
         """``outcome`` of one hook with each accept in ``states[i]`` going on to ``rest[i]``.
 
         ``named`` tells the deciders that stay part of the story (rules do, policies of other tables don't).
@@ -196,7 +209,10 @@ class Outcomes:
         found: set[int] = set()
         for outcome in self._tree(outcomes, opening=what is Can.ACCEPT):
             kind, (a, _, _) = self._kind[outcome], self._parts[outcome]
-            if kind in (_Kind.ACCEPT, _Kind.DENY, _Kind.DIVERT, _Kind.UNKNOWN, _Kind.VIA) and self.can[outcome] & what:
+            if (
+                kind in (_Kind.ACCEPT, _Kind.DENY, _Kind.DIVERT, _Kind.UNKNOWN, _Kind.VIA)
+                and self.can[outcome] & what
+            ):
                 found.add(a)
         return found
 
@@ -240,5 +256,3 @@ class Outcomes:
         """True where the outcome is ``what`` and can be nothing else."""
         can = self.can[outcome]
         return bool(can) and not can & ~what
-
-

@@ -58,7 +58,9 @@ def effect_of(rule: Rule) -> Effect:
 class Walker:
     """Walks one family's ruleset; meanings of rules are kept for the second pass."""
 
-    def __init__(self, ruleset: Ruleset, view: View, outcomes: Outcomes, policies: Mapping[ChainKey, int]) -> None:
+    def __init__(
+        self, ruleset: Ruleset, view: View, outcomes: Outcomes, policies: Mapping[ChainKey, int]
+    ) -> None:
         self.ruleset = ruleset
         self.view = view
         self.space = view.space
@@ -66,7 +68,9 @@ class Walker:
         self.policies = policies
         self.path = tuple(key for key in INPUT_PATH if key in ruleset.chains)
         self.order = [key for base in self.path for key in self._below(base)]
-        untracks = any(effect_of(rule) is Effect.UNTRACK for key in self.order for rule in ruleset.chains[key].rules)
+        untracks = any(
+            effect_of(rule) is Effect.UNTRACK for key in self.order for rule in ruleset.chains[key].rules
+        )
         self.states = STATES if untracks else (TRACKED,)
         self._meanings: dict[tuple[int, Half, int], Meaning] = {}
 
@@ -126,7 +130,9 @@ class Walker:
         # nat looks at a connection's first packet only; later ones follow what was settled then.
         return Half.FIRST if key[0] == "nat" else half
 
-    def _summary(self, chain: Chain, half: Half, known: Mapping[ChainKey, dict[int, PacketMap]]) -> dict[int, PacketMap]:
+    def _summary(
+        self, chain: Chain, half: Half, known: Mapping[ChainKey, dict[int, PacketMap]]
+    ) -> dict[int, PacketMap]:
         current = {state: self.space.constant(self.outcomes.returned(state)) for state in self.states}
         for rule in reversed(chain.rules):
             if not isinstance(rule.target, Jump) and effect_of(rule) in (Effect.CONTINUE, Effect.LOG):
@@ -134,8 +140,14 @@ class Walker:
             current = {state: self._with_rule(rule, half, state, current, known) for state in self.states}
         return current
 
-    def _with_rule(self, rule: Rule, half: Half, state: int, after: Mapping[int, PacketMap],
-                   known: Mapping[ChainKey, dict[int, PacketMap]]) -> PacketMap:
+    def _with_rule(
+        self,
+        rule: Rule,
+        half: Half,
+        state: int,
+        after: Mapping[int, PacketMap],
+        known: Mapping[ChainKey, dict[int, PacketMap]],
+    ) -> PacketMap:
         meaning = self.meaning(rule, half, state)
         if not meaning.may:
             return after[state]
@@ -155,8 +167,13 @@ class Walker:
         both = self.space.combine(lambda v: either(cause, v[0], v[1]), taken, skipped)
         return both.over(doubt, skipped)
 
-    def _taken(self, rule: Rule, state: int, after: Mapping[int, PacketMap],
-               known: Mapping[ChainKey, dict[int, PacketMap]]) -> PacketMap:
+    def _taken(
+        self,
+        rule: Rule,
+        state: int,
+        after: Mapping[int, PacketMap],
+        known: Mapping[ChainKey, dict[int, PacketMap]],
+    ) -> PacketMap:
         """The outcome of packets that match the rule."""
         outcomes, space, number = self.outcomes, self.space, rule.number
         if isinstance(rule.target, Jump):
@@ -164,7 +181,9 @@ class Walker:
             if rule.target.goto:
                 return summary
             states = self.states
-            return space.combine(lambda v: outcomes.then(v[0], states, v[1:]), summary, *(after[s] for s in states))
+            return space.combine(
+                lambda v: outcomes.then(v[0], states, v[1:]), summary, *(after[s] for s in states)
+            )
         effect = effect_of(rule)
         if effect is Effect.UNTRACK:
             return after[UNTRACKED]
@@ -172,14 +191,18 @@ class Walker:
             unknown = outcomes.unknown(number)
             if effect is Effect.REWRITE:
                 return space.constant(unknown)
-            return after[state].revised(space.everything, lambda value: outcomes.either(number, unknown, value))
-        return space.constant({
-            Effect.ACCEPT: outcomes.accept(number, state),
-            Effect.DROP: outcomes.deny(number, Can.DROP),
-            Effect.REJECT: outcomes.deny(number, Can.REJECT),
-            Effect.DIVERT: outcomes.divert(number),
-            Effect.RETURN: outcomes.returned(state),
-        }[effect])
+            return after[state].revised(
+                space.everything, lambda value: outcomes.either(number, unknown, value)
+            )
+        return space.constant(
+            {
+                Effect.ACCEPT: outcomes.accept(number, state),
+                Effect.DROP: outcomes.deny(number, Can.DROP),
+                Effect.REJECT: outcomes.deny(number, Can.REJECT),
+                Effect.DIVERT: outcomes.divert(number),
+                Effect.RETURN: outcomes.returned(state),
+            }[effect]
+        )
 
     def _base(self, chain: Chain, summary: Mapping[int, PacketMap]) -> dict[int, PacketMap]:
         """A base chain's outcome by walk state: what returns meets the built-in policy."""
@@ -187,12 +210,16 @@ class Walker:
         outcomes, states = self.outcomes, self.states
         accepted = tuple(outcomes.accept(decider, state) for state in states)
         policy = accepted if chain.policy == "ACCEPT" else (outcomes.deny(decider, Can.DROP),) * len(states)
-        result = {state: self.space.combine(lambda v: outcomes.then(v[0], states, policy), summary[state]) for state in states}
+        result = {
+            state: self.space.combine(lambda v: outcomes.then(v[0], states, policy), summary[state])
+            for state in states
+        }
         if chain.table == "nat":
             # Untracked and invalid packets have no connection that could be rewritten.
             for state, passing in zip(states, accepted, strict=True):
-                connected = has_connection(replace(self.view, half=Half.FIRST, hook=Hook.AFTER_CONNTRACK,
-                                                   tracked=state == TRACKED))
+                connected = has_connection(
+                    replace(self.view, half=Half.FIRST, hook=Hook.AFTER_CONNTRACK, tracked=state == TRACKED)
+                )
                 result[state] = result[state].over(connected, self.space.constant(passing))
         return result
 
@@ -213,15 +240,25 @@ class Walker:
                 rest = dict(base)
                 continue
             behind = rest
-            rest = {state: self.space.combine(lambda v: outcomes.onward(v[0], states, v[1:], named),
-                                              base[state], *(behind[s] for s in states)) for state in states}
+            rest = {
+                state: self.space.combine(
+                    lambda v: outcomes.onward(v[0], states, v[1:], named),
+                    base[state],
+                    *(behind[s] for s in states),
+                )
+                for state in states
+            }
         assert rest is not None
         return rest[TRACKED]
 
     # -- arrivals ---------------------------------------------------------------------------------------
 
-    def _arrivals(self, half: Half, summaries: Mapping[ChainKey, dict[int, PacketMap]],
-                  bases: Mapping[ChainKey, Mapping[int, PacketMap]]) -> dict[int, PacketSet]:
+    def _arrivals(
+        self,
+        half: Half,
+        summaries: Mapping[ChainKey, dict[int, PacketMap]],
+        bases: Mapping[ChainKey, Mapping[int, PacketMap]],
+    ) -> dict[int, PacketSet]:
         nothing = self.space.nothing
         arrivals: dict[int, PacketSet] = {}
 
@@ -234,8 +271,11 @@ class Walker:
             entry: dict[ChainKey, dict[int, PacketSet]] = {base: dict(alive)}
             if base[0] == "nat":
                 for state in self.states:
-                    connected = has_connection(replace(self.view, half=Half.FIRST, hook=Hook.AFTER_CONNTRACK,
-                                                       tracked=state == TRACKED))
+                    connected = has_connection(
+                        replace(
+                            self.view, half=Half.FIRST, hook=Hook.AFTER_CONNTRACK, tracked=state == TRACKED
+                        )
+                    )
                     entry[base][state] &= connected
             for key in reversed(self._below(base)):
                 if key in entry:
@@ -245,13 +285,22 @@ class Walker:
                 if not alive[state]:
                     continue
                 for onward in self.states:
-                    passing = bases[base][state].where(lambda v, onward=onward: onward in self.outcomes.passes(v))  # type: ignore[misc]
-                    after[onward] |= alive[state] & passing
+                    after[onward] |= alive[state] & self._passing(bases[base][state], onward)
             alive = after
         return arrivals
 
-    def _arrive(self, chain: Chain, half: Half, entry: dict[ChainKey, dict[int, PacketSet]],
-                returning: Callable[[ChainKey, int, int], PacketSet], arrivals: dict[int, PacketSet]) -> None:
+    def _passing(self, base: PacketMap, state: int) -> PacketSet:
+        """The packets that a base chain may pass on in walk state ``state``."""
+        return base.where(lambda outcome: state in self.outcomes.passes(outcome))
+
+    def _arrive(
+        self,
+        chain: Chain,
+        half: Half,
+        entry: dict[ChainKey, dict[int, PacketSet]],
+        returning: Callable[[ChainKey, int, int], PacketSet],
+        arrivals: dict[int, PacketSet],
+    ) -> None:
         """One chain's rules, in order, with the packets that still are undecided."""
         nothing = self.space.nothing
         alive = entry[chain.table, chain.name]

@@ -94,24 +94,29 @@ class _Binder:
                 if self.open_option is not None and negated is None:
                     self.open_option.text.append(_quoted(word.text))
                     continue
-                raise WordFault(word, f"{word.text!r} belongs to no option", "an option such as -s, --dport or -j")
+                raise WordFault(
+                    word, f"{word.text!r} belongs to no option", "an option such as -s, --dport or -j"
+                )
             self.option(word, negated)
             negated = None
         if negated is not None:
             raise WordFault(negated, "nothing stands after !", "the option that ! negates")
-        uses = [MatchUse(each.extension, tuple(each.clauses), " ".join(each.text))  # type: ignore[arg-type]
-                for each in (self.header, *self.matches)]
-        target = self.target
-        if isinstance(target, _Loaded):
-            target = self.finished_target(target)
+        uses = [
+            MatchUse(each.extension, tuple(each.clauses), " ".join(each.text))  # type: ignore[arg-type]
+            for each in (self.header, *self.matches)
+        ]
+        target = self.finished_target(self.target) if isinstance(self.target, _Loaded) else self.target
         return tuple(use for use in uses if use.clauses or use.extension.name != "ip"), target
 
     def finished_target(self, loaded: _Loaded) -> TargetUse:
         extension = loaded.extension
         assert isinstance(extension, TargetExtension)
         if extension.effect is Effect.UNKNOWN and not loaded.text:
-            raise WordFault(self.target_word, f"there is no chain {extension.name!r} and no target of that name",
-                            "a chain of this table (declared by :NAME - [0:0]) or a target such as ACCEPT")
+            raise WordFault(
+                self.target_word,
+                f"there is no chain {extension.name!r} and no target of that name",
+                "a chain of this table (declared by :NAME - [0:0]) or a target such as ACCEPT",
+            )
         if extension.name == "CT" and NOTRACK_OPTION in loaded.text:
             extension = TARGETS["NOTRACK"]
         return TargetUse(extension, tuple(loaded.clauses), " ".join(loaded.text))
@@ -155,7 +160,9 @@ class _Binder:
         if self.is_chain(word.text):
             self.target = Jump(word.text, goto)
         elif goto:
-            raise WordFault(word, f"there is no chain {word.text!r}", "a chain of this table (declared by :NAME - [0:0])")
+            raise WordFault(
+                word, f"there is no chain {word.text!r}", "a chain of this table (declared by :NAME - [0:0])"
+            )
         else:
             known = TARGETS.get(word.text)
             self.target = _Loaded(known if known is not None else unknown_target(word.text))
@@ -184,23 +191,31 @@ class _Binder:
         if keeper is not None:
             return keeper, None
         if word.text.startswith("--"):
-            found = {(id(each), declared): (each, declared) for each in pool
-                     for declared in each.extension.options or ()
-                     if any(name.startswith(word.text) for name in declared.names)}
+            found = {
+                (id(each), declared): (each, declared)
+                for each in pool
+                for declared in each.extension.options or ()
+                if any(name.startswith(word.text) for name in declared.names)
+            }
             if len(found) == 1:
                 each, declared = next(iter(found.values()))
                 if each is implied:
                     self.matches.append(implied)
                 return each, declared
-        raise WordFault(word, f"no match or target of this rule has an option {word.text}",
-                        "an option of " + ", ".join(sorted({e.extension.name for e in pool})))
+        raise WordFault(
+            word,
+            f"no match or target of this rule has an option {word.text}",
+            "an option of " + ", ".join(sorted({e.extension.name for e in pool})),
+        )
 
     def implied(self) -> _Loaded | None:
         """The match whose options ``-p`` makes known without ``-m``."""
         if self.protocol is None:
             return None
         for extension in {id(e): e for (_, f), e in all_matches().items() if f == self.family}.values():
-            if self.protocol in extension.implied_by and all(m.extension.name != extension.name for m in self.matches):
+            if self.protocol in extension.implied_by and all(
+                m.extension.name != extension.name for m in self.matches
+            ):
                 return _Loaded(extension)
         return None
 
@@ -212,8 +227,11 @@ class _Binder:
         if declared is None or not declared.kinds:
             return None
         self.at -= 1
-        self.words = (*self.words[: self.at],
-                      Word(word.text[2:], word.column + 2, word.width - 2, "word"), *self.words[self.at + 1:])
+        self.words = (
+            *self.words[: self.at],
+            Word(word.text[2:], word.column + 2, word.width - 2, "word"),
+            *self.words[self.at + 1 :],
+        )
         return declared
 
     def clause(self, loaded: _Loaded, declared: Option, word: Word, negated: Word | None) -> None:
@@ -237,7 +255,9 @@ class _Binder:
             if negated is None:
                 self.protocol = number
             elif number == 0:
-                raise WordFault(negated, "! -p all matches nothing: iptables refuses it", "a protocol, or no -p at all")
+                raise WordFault(
+                    negated, "! -p all matches nothing: iptables refuses it", "a protocol, or no -p at all"
+                )
         elif any(c.option == declared.names[0] for c in loaded.clauses) and loaded.extension.name == "ip":
             raise WordFault(word, f"{word.text} stands twice in the rule", "each header option once")
         loaded.clauses.append(Clause(declared.names[0], negated is not None, tuple(values)))

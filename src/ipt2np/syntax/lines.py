@@ -159,8 +159,10 @@ def read_line(text: str) -> Statement:
 
 def _fault(text: str, error: UnexpectedInput) -> LineFault:
     column = error.column if error.column and error.column > 0 else len(text) + 1
-    rest = text[column - 1:]
-    if rest.startswith('"') or (isinstance(error, UnexpectedCharacters) and '"' in rest.split()[0] if rest else False):
+    rest = text[column - 1 :]
+    if rest.startswith('"') or (
+        isinstance(error, UnexpectedCharacters) and '"' in rest.split()[0] if rest else False
+    ):
         return LineFault(column, 1, "a quoted string is never closed", 'a closing "')
     names: set[str] = set()
     if isinstance(error, UnexpectedCharacters):

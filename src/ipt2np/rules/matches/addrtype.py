@@ -7,8 +7,20 @@ from ipt2np.rules.meaning import Meaning, View
 from ipt2np.rules.model import Clause
 from ipt2np.rules.values import words_of
 
-TYPES = ("UNSPEC", "UNICAST", "LOCAL", "BROADCAST", "ANYCAST", "MULTICAST", "BLACKHOLE", "UNREACHABLE",
-         "PROHIBIT", "THROW", "NAT", "XRESOLVE")
+TYPES = (
+    "UNSPEC",
+    "UNICAST",
+    "LOCAL",
+    "BROADCAST",
+    "ANYCAST",
+    "MULTICAST",
+    "BLACKHOLE",
+    "UNREACHABLE",
+    "PROHIBIT",
+    "THROW",
+    "NAT",
+    "XRESOLVE",
+)
 NOT_AN_OWN_ADDRESS = frozenset(TYPES) - {"LOCAL", "ANYCAST"}
 NEVER_A_SOURCE = frozenset({"LOCAL", "MULTICAST", "UNSPEC"})
 

@@ -24,7 +24,8 @@ def _icmp(view: View, table: tuple[tuple[int, tuple[int, ...]], ...]) -> PacketS
     result = view.space.nothing
     for number, types in table:
         result |= view.space.value(Field.PROTOCOL, number) & view.space.values(
-            Field.ICMP_TYPE, merged((t, t) for t in types))
+            Field.ICMP_TYPE, merged((t, t) for t in types)
+        )
     return result
 
 
@@ -64,8 +65,11 @@ def _states(view: View, states: frozenset[str]) -> Meaning:
     meaning = view.exactly(packets)
     # SNAT and DNAT are pseudo-states: the connection's addresses were rewritten.
     if states & {"SNAT", "DNAT"} and view.rewrites:
-        return view.assumed("state", meaning | view.undecided("whether the connection was rewritten by nat",
-                                                              has_connection(view)), "the connection's state")
+        return view.assumed(
+            "state",
+            meaning | view.undecided("whether the connection was rewritten by nat", has_connection(view)),
+            "the connection's state",
+        )
     return view.assumed("state", meaning, "the connection's state")
 
 
@@ -74,8 +78,12 @@ class State(MatchExtension):
 
     name = "state"
     options = (
-        option("--state", kinds=words_of("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"),
-               negatable=True, means=_states),
+        option(
+            "--state",
+            kinds=words_of("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"),
+            negatable=True,
+            means=_states,
+        ),
     )
 
 
@@ -128,8 +136,12 @@ class Conntrack(MatchExtension):
 
     name = "conntrack"
     options = (
-        option("--ctstate", kinds=words_of("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT"),
-               negatable=True, means=_states),
+        option(
+            "--ctstate",
+            kinds=words_of("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT"),
+            negatable=True,
+            means=_states,
+        ),
         option("--ctproto", kinds=protocol, negatable=True, means=_protocol),
         option("--ctorigsrc", kinds=addresses, negatable=True, means=_original_source),
         option("--ctorigdst", kinds=addresses, negatable=True, means=_original_destination),

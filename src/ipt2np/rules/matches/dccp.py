@@ -7,7 +7,19 @@ from ipt2np.rules.matches.ports import PORT_OPTIONS
 from ipt2np.rules.meaning import Half, Meaning, View
 from ipt2np.rules.values import number, words_of
 
-TYPES = "REQUEST RESPONSE DATA ACK DATAACK CLOSEREQ CLOSE RESET SYNC SYNCACK INVALID".split()
+TYPES = [
+    "REQUEST",
+    "RESPONSE",
+    "DATA",
+    "ACK",
+    "DATAACK",
+    "CLOSEREQ",
+    "CLOSE",
+    "RESET",
+    "SYNC",
+    "SYNCACK",
+    "INVALID",
+]
 
 
 def _types(view: View, types: frozenset[str]) -> Meaning:

@@ -19,9 +19,23 @@ class Multiport(MatchExtension):
     name = "multiport"
     protocols = (6, 17, 33, 132, 136)
     options = (
-        option("--source-ports", "--sports", "--source-port", "--sport", kinds=port_list, negatable=True,
-               means=source_port),
-        option("--destination-ports", "--dports", "--destination-port", "--dport", kinds=port_list,
-               negatable=True, means=destination_port),
+        option(
+            "--source-ports",
+            "--sports",
+            "--source-port",
+            "--sport",
+            kinds=port_list,
+            negatable=True,
+            means=source_port,
+        ),
+        option(
+            "--destination-ports",
+            "--dports",
+            "--destination-port",
+            "--dport",
+            kinds=port_list,
+            negatable=True,
+            means=destination_port,
+        ),
         option("--ports", kinds=port_list, negatable=True, means=_either_port),
     )

@@ -17,5 +17,10 @@ class Pkttype(MatchExtension):
 
     name = "pkttype"
     options = (
-        option("--pkt-type", kinds=words_of("UNICAST", "HOST", "BROADCAST", "MULTICAST"), negatable=True, means=_type),
+        option(
+            "--pkt-type",
+            kinds=words_of("UNICAST", "HOST", "BROADCAST", "MULTICAST"),
+            negatable=True,
+            means=_type,
+        ),
     )

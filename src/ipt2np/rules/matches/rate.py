@@ -51,9 +51,21 @@ class Hashlimit(MatchExtension):
     options = (
         option("--hashlimit-upto", "--hashlimit", kinds=word, negatable=True, means=below),
         option("--hashlimit-above", kinds=word, negatable=True, means=above),
-        *(option(f"--hashlimit-{rest}", kinds=word) for rest in (
-            "burst", "mode", "srcmask", "dstmask", "name", "htable-size", "htable-max", "htable-expire",
-            "htable-gcinterval", "rate-interval")),
+        *(
+            option(f"--hashlimit-{rest}", kinds=word)
+            for rest in (
+                "burst",
+                "mode",
+                "srcmask",
+                "dstmask",
+                "name",
+                "htable-size",
+                "htable-max",
+                "htable-expire",
+                "htable-gcinterval",
+                "rate-interval",
+            )
+        ),
         option("--hashlimit-rate-match"),
     )
 

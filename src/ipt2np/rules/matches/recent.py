@@ -44,8 +44,10 @@ class Recent(MatchExtension):
         else:
             hits = next((int(str(c.values[0])) for c in clauses if c.option == "--hitcount"), 0)
             if hits <= 1 and list_name(clauses) in view.recorded:
-                held = view.undecided(f"whether the source is in the recent list {list_name(clauses)!r}, "
-                                      "which other rules write")
+                held = view.undecided(
+                    f"whether the source is in the recent list {list_name(clauses)!r}, "
+                    "which other rules write"
+                )
             else:
                 held = view.assumed("rate", view.never(), WHY)
         return ~held if asked.negated else held

@@ -10,16 +10,21 @@ from ipt2np.rules.meaning import Half, Meaning, View
 from ipt2np.rules.values import words_of
 
 CHUNKS = (
-    "DATA INIT INIT_ACK SACK HEARTBEAT HEARTBEAT_ACK ABORT SHUTDOWN SHUTDOWN_ACK ERROR COOKIE_ECHO "
-    "COOKIE_ACK ECN_ECNE ECN_CWR SHUTDOWN_COMPLETE ASCONF ASCONF_ACK FORWARD_TSN I_DATA I_FORWARD_TSN RE_CONFIG PAD"
-).split()
+    *("DATA", "INIT", "INIT_ACK", "SACK", "HEARTBEAT", "HEARTBEAT_ACK", "ABORT", "SHUTDOWN", "SHUTDOWN_ACK"),
+    *("ERROR", "COOKIE_ECHO", "COOKIE_ACK", "ECN_ECNE", "ECN_CWR", "SHUTDOWN_COMPLETE", "ASCONF"),
+    *("ASCONF_ACK", "FORWARD_TSN", "I_DATA", "I_FORWARD_TSN", "RE_CONFIG", "PAD"),
+)
 
 
 def _chunks(text: str, family: int) -> frozenset[str]:
     """``TYPE[:FLAGS][,...]``; ``ALL`` and ``NONE`` as in the manual. A type with flags keeps them."""
     names = frozenset(part.upper() for part in text.split(","))
     for name in names:
-        if not re.fullmatch(r"[A-Z_]+(:[A-Z]+)?", name) or name.partition(":")[0] not in (*CHUNKS, "ALL", "NONE"):
+        if not re.fullmatch(r"[A-Z_]+(:[A-Z]+)?", name) or name.partition(":")[0] not in (
+            *CHUNKS,
+            "ALL",
+            "NONE",
+        ):
             raise ValueFault(f"{name!r} is not an SCTP chunk type", "a list of " + ", ".join(CHUNKS))
     return names
 
@@ -45,5 +50,10 @@ class Sctp(MatchExtension):
     protocols = implied_by = (132,)
     options = (
         *PORT_OPTIONS,
-        option("--chunk-types", kinds=(words_of("ALL", "ANY", "ONLY"), _chunks), negatable=True, means=_chunk_types),
+        option(
+            "--chunk-types",
+            kinds=(words_of("ALL", "ANY", "ONLY"), _chunks),
+            negatable=True,
+            means=_chunk_types,
+        ),
     )

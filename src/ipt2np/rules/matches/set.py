@@ -22,6 +22,9 @@ class Set(MatchExtension):
         option("--return-nomatch", negatable=True),
         option("--update-counters", negatable=True),
         option("--update-subcounters", negatable=True),
-        *(option(f"--{which}-{how}", kinds=number, negatable=how == "eq") for which in ("packets", "bytes")
-          for how in ("eq", "lt", "gt")),
+        *(
+            option(f"--{which}-{how}", kinds=number, negatable=how == "eq")
+            for which in ("packets", "bytes")
+            for how in ("eq", "lt", "gt")
+        ),
     )
