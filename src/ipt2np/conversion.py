@@ -75,18 +75,22 @@ class Conversion:
         return self.draft.findings
 
 
-def draft(rulesets: Sequence[Ruleset], options: Options) -> Draft:
-    """Decide, translate, fit and render. UsageError where options contradict each other."""
+def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset] = ()) -> Draft:
+    """Decide, translate, fit and render. UsageError where options contradict each other.
+
+    ``also`` are rulesets loaded beside them on the same host: packets must be accepted by all.
+    """
     decision = decide(
         rulesets,
         options.assumptions,
         options.facts,
+        also=also,
         same_for_other_family=options.other_family is OtherFamily.SAME,
     )
     plan = translate(decision, options.in_doubt)
     cni = CNIS[options.cni]
-    names = ", ".join(ruleset.file for ruleset in rulesets)
-    source = ", ".join(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in rulesets)
+    names = ", ".join(ruleset.file for ruleset in (*rulesets, *also))
+    source = ", ".join(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in (*rulesets, *also))
     fitted = cni.fit(plan, options.identity, source)
     findings = [
         *decision_findings(decision, options.in_doubt),
@@ -134,7 +138,12 @@ def conclude(drafted: Draft, text: str) -> Conversion:
     )
 
 
-def convert(rulesets: Sequence[Ruleset], options: Options | None = None) -> Conversion:
-    """One host's rulesets (at most one a family) as a policy that is proven against them."""
-    drafted = draft(rulesets, options or Options())
+def convert(
+    rulesets: Sequence[Ruleset], options: Options | None = None, also: Sequence[Ruleset] = ()
+) -> Conversion:
+    """One host's rulesets (at most one a family) as a policy that is proven against them.
+
+    ``also`` are rulesets loaded beside them on the same host (the other iptables backend).
+    """
+    drafted = draft(rulesets, options or Options(), also)
     return conclude(drafted, drafted.text)

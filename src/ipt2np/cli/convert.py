@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
-import socket
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ipt2np.cli.errors import reported_errors
+
 if TYPE_CHECKING:
     from ipt2np.conversion import Conversion, Options
-
-SELECTOR_LABEL = "app.kubernetes.io/name"
+    from ipt2np.rules.model import Ruleset
+    from ipt2np.semantics import Facts
 
 
 class FailOn(StrEnum):
@@ -59,6 +59,36 @@ def convert(
             metavar="FILE",
             rich_help_panel=_INPUT,
             help="The same host's ip6tables-save: adds the other family to the policy.",
+        ),
+    ] = None,
+    also_rules: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=_INPUT,
+            help="A second ruleset loaded on the same host (the other iptables backend): both must accept.",
+        ),
+    ] = None,
+    ipset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", rich_help_panel=_INPUT, help="What `ipset save` printed: settles -m set."
+        ),
+    ] = None,
+    addr: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=_INPUT,
+            help="What `ip -j addr` printed: the host's own addresses.",
+        ),
+    ] = None,
+    route: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=_INPUT,
+            help="What `ip -j route` (and `ip -j -6 route`) printed: which sources are behind which interface.",
         ),
     ] = None,
     cni: Annotated[
@@ -170,175 +200,58 @@ def convert(
 
     Exit status: 0 done; 1 done, with a finding at or above --fail-on; 2 bad input or usage, nothing written; 3 internal error.
     """
-    with _errors():
-        options = _options(
-            rules,
-            cni,
-            name,
-            namespace,
-            pod_selector,
-            in_doubt.value,
-            other_family.value,
-            interface or [],
-            address or [],
-            pod_cidr or [],
-            node_cidr or [],
-            assume or [],
-        )
+    with reported_errors():
+        from ipt2np import __version__
+        from ipt2np.cli.arguments import address_of, cidr_of, identity_of, interface_of
+        from ipt2np.cni.registry import CNIS
+        from ipt2np.conversion import Options, OtherFamily
+        from ipt2np.errors import UsageError
+        from ipt2np.planning import InDoubt
+        from ipt2np.rules.assumptions import Assumptions
+        from ipt2np.semantics import Facts
+
+        if cni not in CNIS:
+            raise UsageError(f"--cni {cni}: not known; there is {', '.join(CNIS)}")
         _check_outputs(output, report or [])
-        conversion = _converted(rules, rules6, options, quiet)
+        options = Options(
+            identity=identity_of(rules, name, namespace, pod_selector),
+            placeholder_selector=pod_selector is None,
+            cni=cni,
+            in_doubt=InDoubt(in_doubt.value),
+            other_family=OtherFamily(other_family.value),
+            assumptions=Assumptions.parse(tuple(assume or [])),
+            facts=Facts(
+                interfaces=tuple(interface_of(text) for text in interface or []),
+                addresses=tuple(address_of(text) for text in address or []),
+            ),
+            pod_cidrs=tuple(cidr_of("--pod-cidr", text) for text in pod_cidr or []),
+            node_cidrs=tuple(cidr_of("--node-cidr", text) for text in node_cidr or []),
+            version=__version__,
+        )
+        inputs = _Inputs(rules, rules6, tuple(also_rules or []), ipset, addr, tuple(route or []))
+        conversion = _converted(inputs, options, quiet)
         _write(conversion, output, report or [], options.version)
         failed = _tell(conversion, fail_on, quiet)
     raise typer.Exit(1 if failed else 0)
 
 
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turns every failure into one message and its exit status."""
-    from rich.console import Console
+@dataclass(frozen=True)
+class _Inputs:
+    """The files to read, by option."""
 
-    from ipt2np.errors import InputError, InternalError, UsageError
-    from ipt2np.reporting.terminal import problem_lines, write
+    rules: str
+    rules6: str | None
+    also: tuple[str, ...]
+    ipset: str | None
+    addr: str | None
+    routes: tuple[str, ...]
 
-    console = Console(stderr=True)
-    try:
-        yield
-    except InputError as error:
-        write(console, problem_lines(error.problems))
-        raise typer.Exit(2) from None
-    except UsageError as error:
-        console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(2) from None
-    except (typer.Exit, BrokenPipeError):
-        raise
-    except KeyboardInterrupt:
-        console.print("interrupted; nothing was written")
-        raise typer.Exit(130) from None
-    except InternalError as error:
-        _internal(console, str(error))
-    except Exception as error:
-        _internal(console, f"{type(error).__name__}: {error}")
-
-
-def _internal(console: object, message: str) -> None:
-    from rich.console import Console
-
-    from ipt2np.cni.render import printable
-
-    assert isinstance(console, Console)
-    console.print(
-        f"internal error: {printable(message, 1000)}", markup=False, highlight=False, soft_wrap=True
-    )
-    console.print(
-        "Nothing was written. This is a fault of ipt2np: please report it with the ruleset.",
-        markup=False,
-        highlight=False,
-    )
-    raise typer.Exit(3) from None
-
-
-def _options(
-    rules: str,
-    cni: str,
-    name: str | None,
-    namespace: str,
-    pod_selector: str | None,
-    in_doubt: str,
-    other_family: str,
-    interfaces: Sequence[str],
-    addresses: Sequence[str],
-    pod_cidrs: Sequence[str],
-    node_cidrs: Sequence[str],
-    assume: Sequence[str],
-) -> Options:
-    from ipt2np import __version__
-    from ipt2np.cni.base import Identity
-    from ipt2np.cni.networkpolicy import is_name, is_namespace
-    from ipt2np.cni.registry import CNIS
-    from ipt2np.conversion import Options, OtherFamily
-    from ipt2np.errors import UsageError
-    from ipt2np.planning import InDoubt
-    from ipt2np.rules.assumptions import Assumptions
-    from ipt2np.semantics import Facts
-
-    if cni not in CNIS:
-        raise UsageError(f"--cni {cni}: not known; there is {', '.join(CNIS)}")
-    if name is not None and not is_name(name):
-        raise UsageError(
-            f"--name {name}: expected a Kubernetes name: lower-case letters, digits, - and ., at most 253 characters"
-        )
-    if not is_namespace(namespace):
-        raise UsageError(
-            f"--namespace {namespace}: expected lower-case letters, digits and -, at most 63 characters"
-        )
-    chosen = name or _name_of(rules)
-    labels = _labels(pod_selector) if pod_selector is not None else {SELECTOR_LABEL: chosen[:63].rstrip("-.")}
-    return Options(
-        identity=Identity(chosen, namespace, labels),
-        placeholder_selector=pod_selector is None,
-        cni=cni,
-        in_doubt=InDoubt(in_doubt),
-        other_family=OtherFamily(other_family),
-        assumptions=Assumptions.parse(tuple(assume)),
-        facts=Facts(
-            tuple(_interface(text) for text in interfaces), tuple(_address(text) for text in addresses)
-        ),
-        pod_cidrs=tuple(_cidr("--pod-cidr", text) for text in pod_cidrs),
-        node_cidrs=tuple(_cidr("--node-cidr", text) for text in node_cidrs),
-        version=__version__,
-    )
-
-
-def _name_of(rules: str) -> str:
-    """A Kubernetes name from the file's name, or from this machine's for standard input."""
-    stem = socket.gethostname() if rules == "-" else Path(rules).name
-    stem = re.sub(r"\.(rules|v4|v6|txt|save|conf|dump|ipt|iptables|ip6tables)$", "", stem.lower())
-    cleaned = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:63].strip("-")
-    return cleaned or "host"
-
-
-def _labels(text: str) -> dict[str, str]:
-    from ipt2np.cni.networkpolicy import is_label
-    from ipt2np.errors import UsageError
-
-    labels = {}
-    for part in text.split(","):
-        key, equals, value = part.strip().partition("=")
-        if not equals or not is_label(key, value):
-            raise UsageError(
-                f"--pod-selector {text}: expected KEY=VALUE[,KEY=VALUE] with valid label names, for example app=web"
-            )
-        labels[key] = value
-    return labels
-
-
-def _cidr(option: str, text: str) -> str:
-    from ipt2np.errors import UsageError
-
-    try:
-        return str(ipaddress.ip_network(text, strict=False))
-    except ValueError:
-        raise UsageError(f"{option} {text}: expected an address or a network such as 10.0.0.0/8") from None
-
-
-def _interface(text: str) -> tuple[str, tuple[str, ...]]:
-    from ipt2np.errors import UsageError
-
-    name, equals, cidrs = text.partition("=")
-    if not name or len(name) > 15 or name == "lo" or "+" in name or (equals and not cidrs):
-        raise UsageError(
-            f"--interface {text}: expected an interface's name such as eth0, or eth1=10.0.0.0/8,192.168.0.0/16 (not lo, no wildcard)"
-        )
-    return name, tuple(_cidr("--interface", part) for part in cidrs.split(",")) if equals else ()
-
-
-def _address(text: str) -> str:
-    from ipt2np.errors import UsageError
-
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        raise UsageError(f"--address {text}: expected one address of the host, such as 192.0.2.10") from None
+    def names(self) -> list[str]:
+        return [
+            name
+            for name in (self.rules, self.rules6, *self.also, self.ipset, self.addr, *self.routes)
+            if name
+        ]
 
 
 def _check_outputs(output: str, reports: Sequence[str]) -> None:
@@ -352,34 +265,66 @@ def _check_outputs(output: str, reports: Sequence[str]) -> None:
         raise UsageError("two outputs go to the same file")
 
 
-def _converted(rules: str, rules6: str | None, options: Options, quiet: bool) -> Conversion:
-    import sys
-
+def _converted(inputs: _Inputs, options: Options, quiet: bool) -> Conversion:
     from rich.console import Console
 
     from ipt2np.conversion import convert
     from ipt2np.errors import UsageError
+
+    if inputs.names().count("-") > 1:
+        raise UsageError("standard input can be read once only: give the other inputs as files")
+    console = Console(stderr=True)
+    with (
+        console.status("Reading, deciding, proving …") if console.is_terminal and not quiet else nullcontext()
+    ):
+        options = replace(options, facts=_with_files(options.facts, inputs))
+        rulesets, also = _rulesets(inputs)
+        return convert(rulesets, options, also)
+
+
+def _with_files(facts: Facts, inputs: _Inputs) -> Facts:
+    """The facts of the command line and those of the host's own dumps together."""
+    from ipt2np.files import read_input
+    from ipt2np.syntax.host import parse_addresses, parse_routes
+    from ipt2np.syntax.ipset import parse_ipsets
+
+    routes = tuple(each for name in inputs.routes for each in parse_routes(*read_input(name)))
+    addresses = facts.addresses
+    if inputs.addr is not None:
+        own = parse_addresses(*read_input(inputs.addr))
+        addresses = addresses or own
+    ipsets = parse_ipsets(*read_input(inputs.ipset)) if inputs.ipset is not None else facts.ipsets
+    return replace(facts, addresses=addresses, routes=routes, ipsets=ipsets)
+
+
+def _rulesets(inputs: _Inputs) -> tuple[list[Ruleset], list[Ruleset]]:
+    """The main rulesets and those beside them, all rules numbered apart; all files' faults at once."""
+    from ipt2np.errors import InputError, Problem, UsageError
     from ipt2np.files import read_input
     from ipt2np.syntax.dump import parse_ruleset
 
-    if rules == "-" and rules6 == "-":
-        raise UsageError("standard input can be read once only: give RULES or --rules6 as a file")
-    console = Console(stderr=True)
-    with (
-        console.status("Reading, deciding, proving …")
-        if console.is_terminal and not quiet and sys.stderr.isatty()
-        else _nothing()
-    ):
-        rulesets = [parse_ruleset(*read_input(rules), family=None if rules6 is None else 4)]
-        if rules6 is not None:
-            first_number = max((rule.number for rule in rulesets[0].rules), default=-1) + 1
-            rulesets.append(parse_ruleset(*read_input(rules6), family=6, first_number=first_number))
-        return convert(rulesets, options)
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+    main: list[Ruleset] = []
+    also: list[Ruleset] = []
+    problems: list[Problem] = []
+    number = 0
+    wanted: list[tuple[str, int | None, list[Ruleset]]] = [(inputs.rules, None, main)]
+    if inputs.rules6 is not None:
+        wanted.append((inputs.rules6, 6, main))
+    for name, family, into in [*wanted, *((name, None, also) for name in inputs.also)]:
+        try:
+            ruleset = parse_ruleset(*read_input(name), family=family, first_number=number)
+        except InputError as error:
+            problems += error.problems
+            continue
+        number = max([number, *(rule.number + 1 for rule in ruleset.rules)])
+        into.append(ruleset)
+    if problems:
+        raise InputError(problems)
+    if len({ruleset.family for ruleset in main}) < len(main):
+        raise UsageError(
+            f"--rules6: {inputs.rules} holds an IPv6 ruleset already; give the IPv4 dump as RULES"
+        )
+    return main, also
 
 
 def _write(conversion: Conversion, output: str, reports: Sequence[str], version: str) -> None:

@@ -18,7 +18,11 @@ from ipt2np.semantics.walk import effect_of
 
 _NOTE_CODES = {"family-assumed": "N2P001", "undeclared-chain": "N2P004"}
 _ASSUMPTION_CODES = {"state": "N2P101", "fragment": "N2P102", "unicast": "N2P103", "rate": "N2P104"}
-HEADER_OPTIONS = {"interface": ("--in-interface",), "address": ("--destination", "--dst-range")}
+HEADER_OPTIONS = {
+    "interface": ("--in-interface",),
+    "reverse-path": ("--in-interface",),
+    "address": ("--destination", "--dst-range"),
+}
 """The options that a fact about interfaces or addresses settles."""
 
 
@@ -74,10 +78,15 @@ def arrives(side: Side, rule: Rule) -> bool:
 def relied_on(decision: Decision) -> dict[str, list[Rule]]:
     """Assumption id to the rules of the input path that rely on it, in the order of the file."""
     result: dict[str, dict[int, Rule]] = {}
-    given = {"interface": decision.facts.interfaces, "address": decision.facts.addresses}
+    facts = decision.facts
+    given = {
+        "interface": bool(facts.interfaces),
+        "reverse-path": bool(facts.routes),
+        "address": bool(facts.addresses),
+    }
     for side, rule in path_rules(decision):
         ids = {identifier for meaning in side.meanings(rule) for identifier in meaning.assumptions}
-        ids |= {name for name, facts in given.items() if facts and has_option(rule, HEADER_OPTIONS[name])}
+        ids |= {name for name, said in given.items() if said and has_option(rule, HEADER_OPTIONS[name])}
         for identifier in ids:
             result.setdefault(identifier, {})[rule.number] = rule
     return {identifier: list(rules.values()) for identifier, rules in sorted(result.items())}

@@ -40,6 +40,11 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "address", UNDECIDED, "packets may be addressed to any of the host's own addresses", ("given",)
     ),
     Assumption(
+        "reverse-path",
+        "strict",
+        "a source comes in where an answer to it would go out (strict rp_filter, no policy routing)",
+    ),
+    Assumption(
         "rate", "not-exceeded", "rate limits behave as for a fresh, slow source: no limit is ever exceeded"
     ),
     Assumption("unicast", "unicast", "pods receive no broadcast and no multicast"),

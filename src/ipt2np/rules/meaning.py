@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from ipt2np.packets import Field, PacketSet, PacketSpace
 from ipt2np.rules.assumptions import UNDECIDED, Assumptions
 from ipt2np.rules.interfaces import Interfaces
+
+if TYPE_CHECKING:
+    from ipt2np.rules.ipset import IpSet
 
 
 class Half(Enum):
@@ -68,6 +72,7 @@ class View:
     tracked: bool
     assumptions: Assumptions
     interfaces: Interfaces
+    ipsets: Mapping[str, IpSet] = field(default_factory=dict)
     recorded: frozenset[str] = frozenset()
     """Names of ``recent`` lists that some rule of the ruleset adds the source to."""
     rewrites: bool = False

@@ -12,52 +12,29 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ipt2np.errors import UsageError
-from ipt2np.packets import AddressSet, Field, PacketMap, PacketSet, PacketSpace
+from ipt2np.packets import Field, PacketMap, PacketSet, PacketSpace
 from ipt2np.packets.diagram import TERMINAL_LEVEL
 from ipt2np.packets.intervals import merged
-from ipt2np.rules.assumptions import UNDECIDED, Assumptions
+from ipt2np.rules.assumptions import Assumptions
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.interfaces import LABELS, Interfaces
 from ipt2np.rules.matches.conntrack import opening
 from ipt2np.rules.matches.recent import list_name
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause, Rule, Ruleset
+from ipt2np.semantics.facts import Facts, possible
 from ipt2np.semantics.outcomes import ADDRESS, IMPOSSIBLE, INTERFACE, Can, Outcomes
 from ipt2np.semantics.provenance import Policy, Provenance
-from ipt2np.semantics.walk import INPUT_PATH, ChainKey, Walk, Walker, effect_of
+from ipt2np.semantics.walk import INPUT_PATH, STATES, ChainKey, Walk, Walker, effect_of
 
 PORT_PROTOCOLS = (6, 17, 33, 132, 136)
 CONNECTION_PROTOCOLS = (6, 132)
 """Protocols whose connections need their later packets accepted as well."""
 
-REFUSED_SOURCES: Mapping[int, AddressSet] = {
-    4: AddressSet.cidrs("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32"),
-    6: AddressSet.cidrs("::1/128", "ff00::/8"),
-}
-"""Sources that the kernel itself refuses (net/ipv4/route.c ip_route_input_slow(), net/ipv6/ip6_input.c).
-
-In IPv4 the host's own addresses too; in IPv6 those, ``::`` and IPv4-mapped ones do reach INPUT.
-"""
-
-GROUP_DESTINATIONS: Mapping[int, AddressSet] = {
-    4: AddressSet.cidrs("224.0.0.0/4", "255.255.255.255/32"),
-    6: AddressSet.cidrs("ff00::/8"),
-}
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What the user says of the host: where packets come in, and which own address is meant."""
-
-    interfaces: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """Interface name and the CIDRs behind it; none for "whatever comes in there"."""
-    addresses: tuple[str, ...] = ()
-    """The own addresses that the pod replaces."""
-
 
 @dataclass(frozen=True)
 class Side:
-    """One family's part of the decision."""
+    """One ruleset's part of the decision; two of a family where two backends hold rules."""
 
     family: int
     ruleset: Ruleset
@@ -100,7 +77,7 @@ class Decision:
     @property
     def families(self) -> tuple[int, ...]:
         """The families that the decision speaks of."""
-        return tuple(side.family for side in self.sides)
+        return tuple(dict.fromkeys(side.family for side in self.sides))
 
     def must(self, what: Can) -> PacketSet:
         """Judged packets whose outcome is ``what`` and nothing else."""
@@ -170,36 +147,37 @@ def decide(
     assumptions: Assumptions | None = None,
     facts: Facts | None = None,
     *,
+    also: Sequence[Ruleset] = (),
     same_for_other_family: bool = False,
 ) -> Decision:
     """Decide one host: at most one ruleset for each family, rules numbered apart.
 
-    With ``same_for_other_family`` a single ruleset also stands for the family that none was given for: rules
-    that name addresses of the given family then match none of the other's packets.
+    ``also`` are rulesets that are loaded on the same host beside them (the other iptables backend): packets must
+    be accepted by all of their family. With ``same_for_other_family`` a single family's rulesets also stand for
+    the other one; rules that name addresses of the given family then match none of the other's packets.
     Raises UsageError where facts contradict each other or the families.
     """
     assumptions, facts = assumptions or Assumptions(), facts or Facts()
-    by_family = {ruleset.family: ruleset for ruleset in rulesets}
-    if len(by_family) != len(rulesets):
-        raise UsageError("two rulesets of the same family; give one IPv4 and one IPv6 dump")
+    every = (*rulesets, *also)
+    by_family: dict[int, list[Ruleset]] = {}
+    for ruleset in rulesets:
+        if by_family.setdefault(ruleset.family, [ruleset]) != [ruleset]:
+            raise UsageError("two rulesets of the same family; give one IPv4 and one IPv6 dump")
+    for ruleset in also:
+        by_family.setdefault(ruleset.family, []).append(ruleset)
     if same_for_other_family and len(by_family) == 1:
-        by_family = dict.fromkeys((4, 6), rulesets[0])
+        only = next(iter(by_family.values()))
+        by_family = dict.fromkeys((4, 6), only)
     space, outcomes = PacketSpace(), Outcomes()
-    interfaces = Interfaces.of([*_patterns(rulesets), *(name for name, _ in facts.interfaces)])
+    interfaces = Interfaces.of([*_patterns(every), *facts.names])
     if len(interfaces.names) > LABELS:
         raise UsageError(f"more than {LABELS} different interface names")
     policies: dict[int, Policy] = {}
     sides: list[Side] = []
     connections, judged = space.constant(IMPOSSIBLE), space.nothing
-    first_policy = 1 + max((rule.number for ruleset in rulesets for rule in ruleset.rules), default=0)
+    first_policy = 1 + max((rule.number for ruleset in every for rule in ruleset.rules), default=0)
     for family in sorted(by_family):
-        ruleset = by_family[family]
-        keys: dict[ChainKey, int] = {}
-        for key in INPUT_PATH:
-            if key in ruleset.chains or key == ("filter", "INPUT"):
-                keys[key] = first_policy + len(policies)
-                chain = ruleset.chains.get(key)
-                policies[keys[key]] = Policy(*key, (chain.policy if chain else None) or "ACCEPT", family)
+        of_family = by_family[family]
         view = View(
             space,
             family,
@@ -208,24 +186,50 @@ def decide(
             True,
             assumptions,
             interfaces,
-            _recorded(ruleset),
-            _rewrites(ruleset),
+            facts.ipsets,
+            frozenset().union(*map(_recorded, of_family)),
+            any(map(_rewrites, of_family)),
         )
-        walker = Walker(ruleset, view, outcomes, keys)
-        walks = {half: walker.walk(half) for half in Half}
-        possible = _possible(view, facts)
-        side = Side(family, ruleset, walks, walker, possible)
-        sides.append(side)
-        projected = _projected(_connections(space, outcomes, walks).within(possible, IMPOSSIBLE), outcomes)
+        existing = possible(view, facts)
+        untracked_by = [rule.number for ruleset in of_family for rule in _untracking(ruleset)]
+        mine: list[Side] = []
+        for ruleset in of_family:
+            keys: dict[ChainKey, int] = {}
+            for key in INPUT_PATH:
+                if key in ruleset.chains or key == ("filter", "INPUT"):
+                    keys[key] = first_policy + len(policies)
+                    chain = ruleset.chains.get(key)
+                    policies[keys[key]] = Policy(*key, (chain.policy if chain else None) or "ACCEPT", family)
+            elsewhere = untracked_by[0] if untracked_by and len(of_family) > 1 else None
+            walker = Walker(ruleset, view, outcomes, keys, elsewhere)
+            mine.append(Side(family, ruleset, {half: walker.walk(half) for half in Half}, walker, existing))
+        sides += mine
+        halves = {
+            half: _all_accept(space, outcomes, [side.walks[half].outcome for side in mine]) for half in Half
+        }
+        projected = _projected(_connections(space, outcomes, halves).within(existing, IMPOSSIBLE), outcomes)
         connections = projected.over(space.family(family), connections)
-        judged |= possible.some(Field.DESTINATION).some(Field.INTERFACE) & opening(view) & _ports_given(space)
-    return Decision(
-        space, outcomes, tuple(rulesets), tuple(sides), connections, judged, policies, assumptions, facts
-    )
+        seen = existing.some(Field.DESTINATION).some(Field.INTERFACE)
+        judged |= seen & opening(view) & _ports_given(space)
+    return Decision(space, outcomes, every, tuple(sides), connections, judged, policies, assumptions, facts)
 
 
-def _connections(space: PacketSpace, outcomes: Outcomes, walks: Mapping[Half, Walk]) -> PacketMap:
-    first, later = walks[Half.FIRST].outcome, walks[Half.LATER].outcome
+def _all_accept(space: PacketSpace, outcomes: Outcomes, maps: Sequence[PacketMap]) -> PacketMap:
+    """What all rulesets of a family make of a packet: each must accept it, whichever looks first."""
+    result = maps[-1]
+    for before in reversed(maps[:-1]):
+        result = space.combine(
+            lambda v: outcomes.onward(v[0], STATES, (v[1],) * len(STATES), lambda _: True), before, result
+        )
+    return result
+
+
+def _untracking(ruleset: Ruleset) -> Iterator[Rule]:
+    return (rule for rule in ruleset.rules if effect_of(rule) is Effect.UNTRACK)
+
+
+def _connections(space: PacketSpace, outcomes: Outcomes, halves: Mapping[Half, PacketMap]) -> PacketMap:
+    first, later = halves[Half.FIRST], halves[Half.LATER]
     both = space.combine(lambda v: outcomes.both(v[0], v[1]), first, later)
     return both.over(space.values(Field.PROTOCOL, merged((n, n) for n in CONNECTION_PROTOCOLS)), first)
 
@@ -270,42 +274,3 @@ def _recorded(ruleset: Ruleset) -> frozenset[str]:
 
 def _rewrites(ruleset: Ruleset) -> bool:
     return any(rule.table == "nat" and effect_of(rule) is Effect.REWRITE for rule in ruleset.rules)
-
-
-def _possible(view: View, facts: Facts) -> PacketSet:
-    """Packets that can exist: sources the kernel takes, destinations and interfaces as the facts say."""
-    space, family = view.space, view.family
-    refused = REFUSED_SOURCES[family]
-    result = space.family(family)
-    if view.assumptions["unicast"] != UNDECIDED:
-        result -= space.addresses(Field.DESTINATION, GROUP_DESTINATIONS[family])
-    own = [address for address in facts.addresses if (":" in address) == (family == 6)]
-    if own:
-        addresses = AddressSet.cidrs(*own)
-        if family == 4:
-            refused |= addresses
-        result &= space.addresses(Field.DESTINATION, addresses)
-    result -= space.addresses(Field.SOURCE, refused)
-    return result & _arriving(view, facts)
-
-
-def _arriving(view: View, facts: Facts) -> PacketSet:
-    """Which source comes in where. A source behind a named interface comes in there; any other one on an
-    interface given without sources or, where there is none such, on any interface that has no sources."""
-    space, family = view.space, view.family
-    if not facts.interfaces:
-        return space.everything
-    placed, behind, bare, taken = space.nothing, space.nothing, space.nothing, space.nothing
-    for name, cidrs in facts.interfaces:
-        label = space.values(Field.INTERFACE, view.interfaces.matching(name))
-        if not cidrs:
-            bare |= label
-            continue
-        taken |= label
-        mine = [cidr for cidr in cidrs if (":" in cidr) == (family == 6)]
-        if mine:
-            sources = space.addresses(Field.SOURCE, AddressSet.cidrs(*mine))
-            placed |= label & sources
-            behind |= sources
-    elsewhere = bare if bare else ~taken
-    return placed | (elsewhere - behind)

@@ -59,19 +59,25 @@ class Walker:
     """Walks one family's ruleset; meanings of rules are kept for the second pass."""
 
     def __init__(
-        self, ruleset: Ruleset, view: View, outcomes: Outcomes, policies: Mapping[ChainKey, int]
+        self,
+        ruleset: Ruleset,
+        view: View,
+        outcomes: Outcomes,
+        policies: Mapping[ChainKey, int],
+        untracked_elsewhere: int | None = None,
     ) -> None:
         self.ruleset = ruleset
         self.view = view
         self.space = view.space
         self.outcomes = outcomes
         self.policies = policies
+        self.untracked_elsewhere = untracked_elsewhere
         self.path = tuple(key for key in INPUT_PATH if key in ruleset.chains)
         self.order = [key for base in self.path for key in self._below(base)]
         untracks = any(
             effect_of(rule) is Effect.UNTRACK for key in self.order for rule in ruleset.chains[key].rules
         )
-        self.states = STATES if untracks else (TRACKED,)
+        self.states = STATES if untracks or untracked_elsewhere is not None else (TRACKED,)
         self._meanings: dict[tuple[int, Half, int], Meaning] = {}
 
     def _below(self, base: ChainKey) -> list[ChainKey]:
@@ -249,7 +255,13 @@ class Walker:
                 for state in states
             }
         assert rest is not None
-        return rest[TRACKED]
+        if self.untracked_elsewhere is None:
+            return rest[TRACKED]
+        # A rule of another ruleset on the same host may have untracked the packet before this one looks.
+        cause = self.untracked_elsewhere
+        return self.space.combine(
+            lambda v: outcomes.either(cause, v[0], v[1]), rest[TRACKED], rest[UNTRACKED]
+        )
 
     # -- arrivals ---------------------------------------------------------------------------------------
 
@@ -267,6 +279,8 @@ class Walker:
             return summaries[callee][state].where(lambda value: back in self.outcomes.returns(value))
 
         alive = dict.fromkeys(self.states, nothing) | {TRACKED: self.space.everything}
+        if self.untracked_elsewhere is not None:
+            alive[UNTRACKED] = self.space.everything
         for base in self.path:
             entry: dict[ChainKey, dict[int, PacketSet]] = {base: dict(alive)}
             if base[0] == "nat":

@@ -21,14 +21,16 @@ TYPES = (
     "NAT",
     "XRESOLVE",
 )
-NOT_AN_OWN_ADDRESS = frozenset(TYPES) - {"LOCAL", "ANYCAST"}
 NEVER_A_SOURCE = frozenset({"LOCAL", "MULTICAST", "UNSPEC"})
 
 
 def _destination_type(view: View, types: frozenset[str]) -> Meaning:
-    """What reaches INPUT as unicast is addressed to one of the host's own addresses: LOCAL."""
+    """What reaches INPUT as unicast is addressed to one of the host's own addresses: LOCAL.
+
+    In IPv6 some of those are anycast addresses (the subnet-router's, RFC 4291 2.6.1).
+    """
     meaning = view.constantly("LOCAL" in types)
-    if "ANYCAST" in types and "LOCAL" not in types:
+    if "ANYCAST" in types and "LOCAL" not in types and view.family == 6:
         meaning = view.undecided("whether the address is an anycast one")
     return view.assumed("unicast", meaning, "what kind of address the packet is sent to")
 

@@ -1,13 +1,27 @@
-"""``-m set`` (iptables-extensions(8)): membership of an ipset, whose entries the dump does not hold."""
+"""``-m set`` (iptables-extensions(8)): membership of an ipset; its entries are in a dump of its own."""
 
 from __future__ import annotations
 
-from ipt2np.rules.extension import MatchExtension, option
+from ipt2np.rules.extension import MatchExtension, ValueFault, option
 from ipt2np.rules.meaning import Meaning, View
+from ipt2np.rules.model import Clause
 from ipt2np.rules.values import number, word
 
 
-def _member(view: View, name: str, flags: str) -> Meaning:
+def _directions(text: str, family: int) -> tuple[str, ...]:
+    """``src`` and ``dst``, one for each dimension of the set."""
+    parts = tuple(text.split(","))
+    if not all(part in ("src", "dst") for part in parts) or len(parts) > 6:
+        raise ValueFault(
+            f"{text!r} is no list of directions", "src or dst for each dimension, such as src,dst"
+        )
+    return parts
+
+
+def _member(view: View, name: str, directions: tuple[str, ...]) -> Meaning:
+    known = view.ipsets.get(name)
+    if known is not None:
+        return known.members(view, directions)
     if view.assumptions[f"set:{name}"] == "empty":
         return view.assumed(f"set:{name}", view.never(), "")
     return view.undecided(f"the entries of the ipset {name}")
@@ -18,7 +32,7 @@ class Set(MatchExtension):
 
     name = "set"
     options = (
-        option("--match-set", "--set", kinds=(word, word), negatable=True, means=_member),
+        option("--match-set", "--set", kinds=(word, _directions), negatable=True, means=_member),
         option("--return-nomatch", negatable=True),
         option("--update-counters", negatable=True),
         option("--update-subcounters", negatable=True),
@@ -28,3 +42,10 @@ class Set(MatchExtension):
             for how in ("eq", "lt", "gt")
         ),
     )
+
+    def meaning(self, clauses: tuple[Clause, ...], view: View) -> Meaning:
+        """Membership; what an entry has counted, and holes that count as members, the dump does not settle."""
+        counting = ("--return-nomatch", "--packets-", "--bytes-")
+        if any(clause.option.startswith(counting) for clause in clauses):
+            return view.undecided("the counters or holes of an ipset")
+        return super().meaning(clauses, view)

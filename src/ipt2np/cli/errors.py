@@ -1,0 +1,54 @@
+"""How failures reach the user: one message, one exit status, never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+
+@contextmanager
+def reported_errors() -> Iterator[None]:
+    """Turns every failure into one message and its exit status."""
+    from rich.console import Console
+
+    from ipt2np.cni.render import printable
+    from ipt2np.errors import InputError, InternalError, UsageError
+    from ipt2np.reporting.terminal import problem_lines, write
+
+    console = Console(stderr=True)
+    try:
+        yield
+    except InputError as error:
+        write(console, problem_lines(error.problems))
+        raise typer.Exit(2) from None
+    except UsageError as error:
+        console.print(f"error: {printable(str(error), 1000)}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(2) from None
+    except (typer.Exit, BrokenPipeError):
+        raise
+    except KeyboardInterrupt:
+        console.print("interrupted; nothing was written")
+        raise typer.Exit(130) from None
+    except InternalError as error:
+        _internal(console, str(error))
+    except Exception as error:
+        _internal(console, f"{type(error).__name__}: {error}")
+
+
+def _internal(console: object, message: str) -> None:
+    from rich.console import Console
+
+    from ipt2np.cni.render import printable
+
+    assert isinstance(console, Console)
+    console.print(
+        f"internal error: {printable(message, 1000)}", markup=False, highlight=False, soft_wrap=True
+    )
+    console.print(
+        "Nothing was written. This is a fault of ipt2np: please report it with the ruleset.",
+        markup=False,
+        highlight=False,
+    )
+    raise typer.Exit(3) from None
