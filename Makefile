@@ -49,6 +49,10 @@ types: $(HAVE_TEST) ## Check the types with mypy --strict
 wheel: $(HAVE_TEST) ## Build the sdist and the wheel into dist/
 	@$(BIN)/python -m build
 
+.PHONY: docs
+docs: $(HAVE_TEST) ## Write the pages that follow from the code
+	@$(BIN)/python docs/generate.py
+
 .PHONY: bench
 bench: $(HAVE_TEST) ## Run the benchmarks
 	@$(BIN)/python benchmarks/run.py

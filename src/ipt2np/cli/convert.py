@@ -102,7 +102,7 @@ def convert(
     name: Annotated[
         str | None,
         typer.Option(
-            metavar="N", rich_help_panel=_OBJECT, help="The policy's name  [default: from the file's name]"
+            metavar="N", rich_help_panel=_OBJECT, help="The policy's name (default: from the file's name)"
         ),
     ] = None,
     namespace: Annotated[
@@ -113,7 +113,7 @@ def convert(
         typer.Option(
             metavar="K=V[,K=V]",
             rich_help_panel=_OBJECT,
-            help="Labels of the pods that replace the host  [default: app.kubernetes.io/name=NAME]",
+            help="Labels of the pods that replace the host (default: app.kubernetes.io/name=NAME)",
         ),
     ] = None,
     in_doubt: Annotated[

@@ -1,0 +1,1 @@
+"""Tests of the targets: blocks, NetworkPolicy objects, and what is refused."""
