@@ -45,9 +45,7 @@ def _findings() -> str:
 
 
 def _assumptions() -> str:
-    rows = [
-        f"| `{each.id}` | {each.default} | {each.statement} |" for each in ASSUMPTIONS
-    ]
+    rows = [f"| `{each.id}` | {each.default} | {each.statement} |" for each in ASSUMPTIONS]
     head = [
         "# Assumptions",
         "",
@@ -59,7 +57,8 @@ def _assumptions() -> str:
     ]
     tail = [
         "| `set:NAME` | undecided | `--assume set:blacklist=empty` says what an ipset holds |",
-        "| `rule:LINE` | undecided | `--assume rule:12=no-match` (or `=match`) settles one rule; `rule:FILE:LINE` where two files are read |",
+        "| `rule:LINE` | undecided | `--assume rule:12=no-match` (or `=match`) settles one rule; "
+        "`rule:FILE:LINE` where two files are read |",
         "",
         "`interface` and `address` are settled by `--interface` and `--address`.",
     ]
@@ -85,7 +84,10 @@ def _extensions() -> str:
         family = "both" if len(families) == 2 else f"IPv{families[0]}"
         lines.append(f"| {'(header)' if name == 'ip' else name} | {family} | {text} |")
     lines += ["", "| target | what it does to the packet |", "|---|---|"]
-    lines += [f"| {target.name} | {target.effect.value} |" for target in sorted(TARGETS.values(), key=lambda t: t.name)]
+    lines += [
+        f"| {target.name} | {target.effect.value} |"
+        for target in sorted(TARGETS.values(), key=lambda t: t.name)
+    ]
     return "\n".join(lines) + "\n"
 
 

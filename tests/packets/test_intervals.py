@@ -134,7 +134,11 @@ def test_families_do_not_mix() -> None:
 
 
 def test_host_bits_of_a_cidr_are_ignored() -> None:
-    assert AddressSet.cidrs("10.1.2.3/8") == AddressSet.cidrs("10.0.0.0/8") == AddressSet.cidrs("10.0.0.0/9", "10.128.0.0/9")
+    assert (
+        AddressSet.cidrs("10.1.2.3/8")
+        == AddressSet.cidrs("10.0.0.0/8")
+        == AddressSet.cidrs("10.0.0.0/9", "10.128.0.0/9")
+    )
 
 
 SMALL_BITS = 5
@@ -164,7 +168,10 @@ def test_prefixes_are_exact_aligned_and_fewest(fewest: dict[Range, int]) -> None
             continue
         found = list(prefixes(low, high, SMALL_BITS))
         blocks = [(network, network + (1 << (SMALL_BITS - length)) - 1) for network, length in found]
-        assert all(0 <= length <= SMALL_BITS and network % (1 << (SMALL_BITS - length)) == 0 for network, length in found)
+        assert all(
+            0 <= length <= SMALL_BITS and network % (1 << (SMALL_BITS - length)) == 0
+            for network, length in found
+        )
         assert [n for a, b in blocks for n in range(a, b + 1)] == list(range(low, high + 1))
         assert len(found) == fewest[low, high]
 
@@ -174,10 +181,14 @@ def test_prefixes_are_exact_aligned_and_fewest(fewest: dict[Range, int]) -> None
     st.sampled_from((4, 6)),
     st.lists(st.tuples(CLOSE_TO_THE_ENDS, CLOSE_TO_THE_ENDS, st.booleans()), max_size=6),
 )
-def test_plain_cidrs_are_those_of_the_standard_library(family: int, drawn: list[tuple[int, int, bool]]) -> None:
+def test_plain_cidrs_are_those_of_the_standard_library(
+    family: int, drawn: list[tuple[int, int, bool]]
+) -> None:
     last = LAST_ADDRESS[family]
     ranges = [(min(a, b), max(a, b)) for a, b, _ in drawn]
-    ranges = [(last - b, last - a) if high else (a, b) for (a, b), (_, _, high) in zip(ranges, drawn, strict=True)]
+    ranges = [
+        (last - b, last - a) if high else (a, b) for (a, b), (_, _, high) in zip(ranges, drawn, strict=True)
+    ]
     addresses = AddressSet.of(family, ranges)
     make = ipaddress.IPv4Address if family == 4 else ipaddress.IPv6Address
     networks = [n for a, b in ranges for n in ipaddress.summarize_address_range(make(a), make(b))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
@@ -28,7 +28,7 @@ from .universe import (
 )
 
 EXAMPLES = settings(max_examples=120, derandomize=True, deadline=None)
-ABOVE_THE_SOURCE = FIELDS[:-1]
+FEWER = settings(EXAMPLES, max_examples=50)
 
 
 @EXAMPLES
@@ -46,10 +46,10 @@ def test_sets_are_equal_exactly_when_they_hold_the_same(a: Recipe, b: Recipe) ->
     left, right = a(space), b(space)
     assert (left.packets == right.packets) == (left.cells == right.cells)
     assert (left.packets <= right.packets) == (left.cells <= right.cells)
-    assert hash(left.packets) == hash((left.packets | left.packets))
+    assert hash(left.packets) == hash(left.packets | left.packets)
 
 
-@EXAMPLES
+@FEWER
 @given(RECIPES, st.randoms(use_true_random=False))
 def test_the_way_to_a_set_leaves_no_trace(recipe: Recipe, random: object) -> None:
     """By its recipe, cell by cell in any order, and by taking away all else: one node."""
@@ -92,10 +92,8 @@ def test_the_laws_of_sets_hold(a: Recipe, b: Recipe, c: Recipe) -> None:
 
 
 @EXAMPLES
-@given(RECIPES, st.sampled_from(FIELDS))
+@given(RECIPES, st.sampled_from(FIELDS[1:]))
 def test_some_and_every_quantify_over_a_field(recipe: Recipe, field: Field) -> None:
-    if field is Field.FAMILY:
-        return  # the same address bits mean other addresses in the other family
     drawn = recipe(PacketSpace())
     place = FIELDS.index(field)
 
@@ -103,23 +101,9 @@ def test_some_and_every_quantify_over_a_field(recipe: Recipe, field: Field) -> N
         return [(*cell[:place], n, *cell[place + 1 :]) in drawn.cells for n in choices(field)]
 
     assert held(drawn.packets.some(field)) == {cell for cell in CELLS if any(values(cell))}
-    if field is not Field.SOURCE:
-        assert held(drawn.packets.every(field)) == {cell for cell in CELLS if all(values(cell))}
+    assert held(drawn.packets.every(field)) == {cell for cell in CELLS if all(values(cell))}
     assert drawn.packets.every(field) == ~(~drawn.packets).some(field)
     assert drawn.packets.every(field) <= drawn.packets <= drawn.packets.some(field)
-
-
-@EXAMPLES
-@given(RECIPES, st.sampled_from((4, 6)))
-def test_every_source_of_a_family(recipe: Recipe, family: int) -> None:
-    drawn = recipe(PacketSpace())
-    space = drawn.packets.space
-    quantified = space.of_family(drawn.packets, family).every(Field.SOURCE) & space.family(family)
-    assert held(quantified) == {
-        cell
-        for cell in CELLS
-        if cell[0] == FAMILY_BIT[family] and all((*cell[:-1], n) in drawn.cells for n in choices(Field.SOURCE))
-    }
 
 
 @EXAMPLES
@@ -141,7 +125,10 @@ def test_the_witness_is_in_the_set_and_is_its_lowest_packet(recipe: Recipe) -> N
 @pytest.mark.parametrize("end", [0, 1])
 def test_a_single_packet_is_its_own_witness(family: int, end: int) -> None:
     space = PacketSpace()
-    cidr = {4: ("192.0.2.1/32", "255.255.255.255/32"), 6: ("2001:db8::1/128", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128")}
+    cidr = {
+        4: ("192.0.2.1/32", "255.255.255.255/32"),
+        6: ("2001:db8::1/128", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"),
+    }
     addresses = AddressSet.cidrs(cidr[family][end])
     one = space.addresses(Field.SOURCE, addresses) & space.addresses(Field.DESTINATION, addresses)
     one &= space.value(Field.PROTOCOL, 6) & space.value(Field.DESTINATION_PORT, 443)
@@ -187,7 +174,7 @@ def test_splitting_field_after_field_loses_nothing(recipe: Recipe, family: int) 
             return
         parts = space.split(packets, fields[0], family)
         assert all(rest for _, _, rest in parts)
-        assert all(a[1] < b[0] for a, b in zip(parts, parts[1:], strict=False))
+        assert all(a[1] < b[0] for a, b in pairwise(parts))
         for low, high, rest in parts:
             walk(rest, fields[1:], (*prefix, cells(fields[0], low, high)))
 
@@ -209,7 +196,7 @@ def test_the_sources_of_a_set_of_sources(recipe: Recipe, family: int) -> None:
     assert space.addresses(Field.SOURCE, sources) == only & space.family(family)
 
 
-@EXAMPLES
+@FEWER
 @given(st.lists(st.tuples(RECIPES, st.integers(0, 5)), min_size=1, max_size=4), RECIPES)
 def test_a_map_gives_each_packet_its_value(layers: list[tuple[Recipe, int]], region: Recipe) -> None:
     """Layer over layer, then asked in every way that maps can be asked."""
@@ -226,7 +213,9 @@ def test_a_map_gives_each_packet_its_value(layers: list[tuple[Recipe, int]], reg
     assert mapped.values(inside.packets) == {expected[cell] for cell in inside.cells}
     assert held(mapped.where(lambda value: value % 2 == 1)) == {c for c, v in expected.items() if v % 2 == 1}
     cut = mapped.within(inside.packets, 77)
-    assert {c: cut.at(packet(c)) for c in CELLS} == {c: v if c in inside.cells else 77 for c, v in expected.items()}
+    assert {c: cut.at(packet(c)) for c in CELLS} == {
+        c: v if c in inside.cells else 77 for c, v in expected.items()
+    }
     revised = mapped.revised(inside.packets, lambda value: value + 10)
     assert {c: revised.at(packet(c)) for c in CELLS} == {
         c: v + 10 if c in inside.cells else v for c, v in expected.items()
@@ -240,12 +229,14 @@ def test_a_map_gives_each_packet_its_value(layers: list[tuple[Recipe, int]], reg
     assert {c: both.at(packet(c)) for c in CELLS} == {c: expected[c] * 100 + cut.at(packet(c)) for c in CELLS}
 
 
-@EXAMPLES
+@FEWER
 @given(
     st.lists(st.tuples(RECIPES, st.integers(0, 5)), min_size=1, max_size=4),
     st.sampled_from([field for field in FIELDS if field not in (Field.FAMILY, Field.SOURCE)]),
 )
-def test_a_map_without_a_field_joins_the_values_of_the_field(layers: list[tuple[Recipe, int]], field: Field) -> None:
+def test_a_map_without_a_field_joins_the_values_of_the_field(
+    layers: list[tuple[Recipe, int]], field: Field
+) -> None:
     space = PacketSpace()
     mapped, expected = space.constant(0), dict.fromkeys(CELLS, 0)
     for recipe, value in layers:

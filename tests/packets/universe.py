@@ -1,4 +1,4 @@
-"""A universe of 192 cells, and packet sets drawn together with the cells that they must hold.
+"""A universe of 144 cells, and packet sets drawn together with the cells that they must hold.
 
 A cell fixes a stretch of every field in ``STRETCHES``; fields not named there never matter. A set made of
 cells answers alike for every packet of a cell, so that one packet for each cell tells all about the set.

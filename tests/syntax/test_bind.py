@@ -220,8 +220,8 @@ class _Term:
 _NETWORKS = st.builds(lambda a, n: f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}/{n}", st.integers(1 << 24, (1 << 32) - 1), st.integers(0, 32))
 _PORTS = st.one_of(st.integers(0, 65535).map(str), st.tuples(st.integers(0, 30000), st.integers(30000, 65535)).map(lambda p: f"{p[0]}:{p[1]}"))
 _TERMS = st.tuples(
-    st.builds(_Term, st.just(("-s", "--source", "--src", "--sourc")), _NETWORKS, st.booleans()),
-    st.builds(_Term, st.just(("-d", "--destination", "--dst", "--dest")), _NETWORKS, st.booleans()),
+    st.builds(_Term, st.just(("-s", "--source", "--src")), _NETWORKS, st.booleans()),
+    st.builds(_Term, st.just(("-d", "--destination", "--dst")), _NETWORKS, st.booleans()),
     st.builds(_Term, st.just(("-i", "--in-interface", "--in-inter")), st.sampled_from(["eth0", "eth+", "br-lan", "wg0"]), st.booleans()),
     st.builds(_Term, st.just(("--dport", "--destination-port", "--dpor")), _PORTS, st.booleans(), st.just("-p")),
     st.builds(_Term, st.just(("--sport", "--source-port", "--spor")), _PORTS, st.booleans(), st.just("-p")),

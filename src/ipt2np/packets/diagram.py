@@ -214,6 +214,52 @@ class Diagram:
 
         return step(nodes)
 
+    def graft(
+        self,
+        region: int,
+        operation: Callable[[tuple[int, ...]], int],
+        nodes: tuple[int, ...],
+        outside: int,
+        neutral: tuple[int, ...],
+        answer: Callable[[int], int | None],
+    ) -> int:
+        """``combine`` inside the set ``region``, the map ``outside`` elsewhere, visiting no more than it must.
+
+        Where all operands but the first are the nodes ``neutral``, the operation must give the first operand's
+        value. Where the first operand's value is ``v`` and ``answer(v)`` a number, the operation must give the
+        value of the operand of that number. Such parts are taken over as they are.
+        """
+        levels, lows, highs, node, terminal = self.level, self.low, self.high, self.node, self.terminal
+        cache: dict[tuple[int, ...], int] = {}
+
+        def step(operands: tuple[int, ...]) -> int:
+            region, outside, *rest = operands
+            if region == FALSE:
+                return outside
+            if region == TRUE:
+                if tuple(rest[1:]) == neutral:
+                    return rest[0]
+                if levels[rest[0]] == TERMINAL_LEVEL:
+                    chosen = answer(lows[rest[0]])
+                    if chosen is not None:
+                        return rest[chosen]
+                operands = (TRUE, FALSE, *rest)
+            found = cache.get(operands)
+            if found is None:
+                level = min([levels[n] for n in operands])
+                if level == TERMINAL_LEVEL:
+                    found = terminal(operation(tuple([lows[n] for n in rest])))
+                else:
+                    found = node(
+                        level,
+                        step(tuple([lows[n] if levels[n] == level else n for n in operands])),
+                        step(tuple([highs[n] if levels[n] == level else n for n in operands])),
+                    )
+                cache[operands] = found
+            return found
+
+        return step((region, outside, *nodes))
+
     def revise(self, region: int, root: int, value_of: Callable[[int], int]) -> int:
         """The map ``root`` with each value ``v`` replaced by ``value_of(v)`` inside the set ``region`` only."""
         levels, lows, highs, node, terminal = self.level, self.low, self.high, self.node, self.terminal

@@ -7,7 +7,7 @@ first 32 bits of an address field. Fields that a protocol does not have are simp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -220,6 +220,19 @@ class PacketSpace:
     def combine(self, operation: Callable[[tuple[int, ...]], int], *maps: PacketMap) -> PacketMap:
         """The map whose value is ``operation`` of the maps' values, packet by packet."""
         return PacketMap(self, self.diagram.combine(operation, tuple(m.node for m in maps)))
+
+    def graft(
+        self,
+        region: PacketSet,
+        operation: Callable[[tuple[int, ...]], int],
+        maps: Sequence[PacketMap],
+        outside: PacketMap,
+        neutral: Sequence[PacketMap],
+        answer: Callable[[int], int | None],
+    ) -> PacketMap:
+        """``combine`` inside ``region``, ``outside`` elsewhere (``Diagram.graft`` says what it may skip)."""
+        nodes, plain = tuple(m.node for m in maps), tuple(m.node for m in neutral)
+        return PacketMap(self, self.diagram.graft(region.node, operation, nodes, outside.node, plain, answer))
 
     def split(self, packets: PacketSet, field: Field, family: int = 6) -> list[tuple[int, int, PacketSet]]:
         """``packets`` by ``field``: ascending ``(low, high, rest)`` with the empty rests left out.

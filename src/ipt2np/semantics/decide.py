@@ -165,7 +165,9 @@ def decide(
             raise UsageError("two rulesets of the same family; give one IPv4 and one IPv6 dump")
     for ruleset in also:
         if ruleset.family not in by_family:
-            raise UsageError(f"{ruleset.file} is IPv{ruleset.family}, and no IPv{ruleset.family} ruleset stands beside it")
+            raise UsageError(
+                f"{ruleset.file} is IPv{ruleset.family}, and no IPv{ruleset.family} ruleset stands beside it"
+            )
         by_family[ruleset.family].append(ruleset)
     if same_for_other_family and len(by_family) == 1:
         only = next(iter(by_family.values()))

@@ -157,46 +157,61 @@ class Walker:
         meaning = self.meaning(rule, half, state)
         if not meaning.may:
             return after[state]
-        taken = self._taken(rule, state, after, known)
-        result = after[state]
         doubt = meaning.may - meaning.must
-        if doubt:
-            result = self._forked(rule.number, doubt, taken, result)
-        return taken.over(meaning.must, result)
+        skipped = after[state]
+        if isinstance(rule.target, Jump):
+            summary = known[rule.table, rule.target.chain][state]
+            if rule.target.goto:
+                return self._entered(rule.number, meaning.must, doubt, summary, skipped)
+            called = self._called_and_back(meaning.may, summary, after, skipped)
+            return self._entered(rule.number, meaning.must, doubt, called, skipped)
+        return self._entered(rule.number, meaning.must, doubt, self._taken(rule, state, after), skipped)
 
-    def _forked(self, cause: int, doubt: PacketSet, taken: PacketMap, skipped: PacketMap) -> PacketMap:
+    def _entered(
+        self, cause: int, certain: PacketSet, doubt: PacketSet, taken: PacketMap, skipped: PacketMap
+    ) -> PacketMap:
+        """``taken`` where the rule certainly matches, either of both where that is in doubt."""
+        if not doubt:
+            return taken.over(certain, skipped)
         either = self.outcomes.either
         values = taken.values()
         if len(values) == 1:
             only = values.pop()
-            return skipped.revised(doubt, lambda value: either(cause, only, value))
-        both = self.space.combine(lambda v: either(cause, v[0], v[1]), taken, skipped)
-        return both.over(doubt, skipped)
+            forked = skipped.revised(doubt, lambda value: either(cause, only, value))
+        else:
+            both = self.space.combine(lambda v: either(cause, v[0], v[1]), taken, skipped)
+            forked = both.over(doubt, skipped)
+        return taken.over(certain, forked)
 
-    def _taken(
-        self,
-        rule: Rule,
-        state: int,
-        after: Mapping[int, PacketMap],
-        known: Mapping[ChainKey, dict[int, PacketMap]],
+    def _called_and_back(
+        self, region: PacketSet, summary: PacketMap, after: Mapping[int, PacketMap], outside: PacketMap
     ) -> PacketMap:
-        """The outcome of packets that match the rule."""
+        """Inside ``region`` the called chain's outcome, and what comes after the jump where it returns."""
+        outcomes, states = self.outcomes, self.states
+        back = {outcomes.returned(state): place for place, state in enumerate(states, 1)}
+
+        def answer(value: int) -> int | None:
+            return back.get(value) if outcomes.returns(value) else 0
+
+        return self.space.graft(
+            region,
+            lambda v: outcomes.then(v[0], states, v[1:]),
+            [summary, *(after[state] for state in states)],
+            outside,
+            [self.space.constant(outcomes.returned(state)) for state in states],
+            answer,
+        )
+
+    def _taken(self, rule: Rule, state: int, after: Mapping[int, PacketMap]) -> PacketMap:
+        """The outcome of packets that match a rule which calls no chain."""
         outcomes, space, number = self.outcomes, self.space, rule.number
-        if isinstance(rule.target, Jump):
-            summary = known[rule.table, rule.target.chain][state]
-            if rule.target.goto:
-                return summary
-            states = self.states
-            return space.combine(
-                lambda v: outcomes.then(v[0], states, v[1:]), summary, *(after[s] for s in states)
-            )
         effect = effect_of(rule)
         if effect is Effect.UNTRACK:
             return after[UNTRACKED]
-        if effect in (Effect.UNKNOWN, Effect.REWRITE):
+        if effect is Effect.REWRITE:
+            return space.constant(outcomes.unknown(number))
+        if effect is Effect.UNKNOWN:
             unknown = outcomes.unknown(number)
-            if effect is Effect.REWRITE:
-                return space.constant(unknown)
             return after[state].revised(
                 space.everything, lambda value: outcomes.either(number, unknown, value)
             )
