@@ -12,7 +12,15 @@ from ipt2np.rules.model import Clause, Jump, TargetUse
 def dump(*rules: str, policy: str = "DROP", chains: Sequence[str] = (), before: str = "") -> str:
     """A filter table; ``before`` is text of other tables in front of it."""
     declared = [f":{chain} - [0:0]" for chain in chains]
-    lines = ["*filter", f":INPUT {policy} [0:0]", ":FORWARD DROP [0:0]", ":OUTPUT ACCEPT [0:0]", *declared, *rules, "COMMIT"]
+    lines = [
+        "*filter",
+        f":INPUT {policy} [0:0]",
+        ":FORWARD DROP [0:0]",
+        ":OUTPUT ACCEPT [0:0]",
+        *declared,
+        *rules,
+        "COMMIT",
+    ]
     return before + "\n".join(lines) + "\n"
 
 
@@ -40,11 +48,16 @@ def decided(text: str, *settings: str, family: int = 4, facts: Facts | None = No
 _PROTOCOLS = {"icmp": 1, "tcp": 6, "udp": 17, "gre": 47, "icmpv6": 58, "sctp": 132}
 
 
-def packet(source: str, protocol: str, port: int = 0, *, icmp_type: int = 0, source_port: int = 40000) -> dict[Field, int]:
+def packet(
+    source: str, protocol: str, port: int = 0, *, icmp_type: int = 0, source_port: int = 40000
+) -> dict[Field, int]:
     """A packet's fields, as packet sets take them."""
     family = 6 if ":" in source else 4
-    fields = {Field.FAMILY: 0 if family == 4 else 1, Field.SOURCE: AddressSet.cidrs(source).ranges[0][0],
-              Field.PROTOCOL: _PROTOCOLS[protocol]}
+    fields = {
+        Field.FAMILY: 0 if family == 4 else 1,
+        Field.SOURCE: AddressSet.cidrs(source).ranges[0][0],
+        Field.PROTOCOL: _PROTOCOLS[protocol],
+    }
     if protocol in ("icmp", "icmpv6"):
         return {**fields, Field.ICMP_TYPE: icmp_type}
     if protocol == "gre":
@@ -63,7 +76,9 @@ def fate_of(decision: Decision, source: str, protocol: str, port: int = 0, **mor
 def first_packets(decision: Decision, family: int = 4) -> Can:
     """What can become of any first TCP packet to port 80: one bit for each outcome that occurs."""
     (side,) = (side for side in decision.sides if side.family == family)
-    outcome = side.walks[Half.FIRST].outcome.at(packet("192.0.2.1" if family == 4 else "2001:db8::1", "tcp", 80))
+    outcome = side.walks[Half.FIRST].outcome.at(
+        packet("192.0.2.1" if family == 4 else "2001:db8::1", "tcp", 80)
+    )
     return decision.outcomes.can[outcome]
 
 
@@ -72,9 +87,13 @@ Said = tuple[frozenset[tuple[str, frozenset[Clause], str]], TargetUse | Jump | N
 
 def said(rule: Rule) -> Said:
     """What a rule says, however it is written: its matches and clauses without their order, and its target."""
-    return frozenset((use.extension.name, frozenset(use.clauses), use.text) for use in rule.matches), rule.target
+    return frozenset(
+        (use.extension.name, frozenset(use.clauses), use.text) for use in rule.matches
+    ), rule.target
 
 
 def chains_said(ruleset: Ruleset) -> dict[tuple[str, str], tuple[str | None, list[Said]]]:
     """Every chain's policy and rules, however they are written."""
-    return {key: (chain.policy, [said(rule) for rule in chain.rules]) for key, chain in ruleset.chains.items()}
+    return {
+        key: (chain.policy, [said(rule) for rule in chain.rules]) for key, chain in ruleset.chains.items()
+    }

@@ -28,13 +28,28 @@ def test_the_first_rule_that_decides_wins() -> None:
     assert tcp(dump("-A INPUT -j DROP", "-A INPUT -p tcp --dport 80 -j ACCEPT", policy="ACCEPT")) == "refuse"
 
 
-@pytest.mark.parametrize("rule", ["-A INPUT -p tcp", "-A INPUT -j LOG", "-A INPUT -j MARK --set-mark 1", "-A INPUT -j NFLOG", "-A INPUT -j TRACE"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "-A INPUT -p tcp",
+        "-A INPUT -j LOG",
+        "-A INPUT -j MARK --set-mark 1",
+        "-A INPUT -j NFLOG",
+        "-A INPUT -j TRACE",
+    ],
+)
 def test_a_rule_without_a_terminating_target_lets_the_packet_go_on(rule: str) -> None:
     assert tcp(dump(rule, "-A INPUT -p tcp --dport 80 -j ACCEPT")) == "accept"
 
 
 def test_return_from_a_user_chain_continues_after_the_jump() -> None:
-    text = dump("-A INPUT -j web", "-A INPUT -p tcp --dport 80 -j ACCEPT", "-A web -j RETURN", "-A web -j DROP", chains=["web"])
+    text = dump(
+        "-A INPUT -j web",
+        "-A INPUT -p tcp --dport 80 -j ACCEPT",
+        "-A web -j RETURN",
+        "-A web -j DROP",
+        chains=["web"],
+    )
     assert tcp(text) == "accept"
 
 
@@ -49,7 +64,13 @@ def test_return_from_a_built_in_chain_is_its_policy() -> None:
 
 
 def test_a_goto_returns_to_the_callers_caller() -> None:
-    text = dump("-A INPUT -j outer", "-A INPUT -p tcp --dport 80 -j ACCEPT", "-A outer -g inner", "-A outer -j DROP", chains=["outer", "inner"])
+    text = dump(
+        "-A INPUT -j outer",
+        "-A INPUT -p tcp --dport 80 -j ACCEPT",
+        "-A outer -g inner",
+        "-A outer -j DROP",
+        chains=["outer", "inner"],
+    )
     assert tcp(text) == "accept"
     assert tcp(text.replace("-g inner", "-j inner")) == "refuse"
 
@@ -61,13 +82,27 @@ def test_a_goto_from_a_built_in_chain_ends_at_its_policy() -> None:
 
 
 def test_a_goto_inside_a_goto_still_returns_past_both() -> None:
-    text = dump("-A INPUT -j a", "-A INPUT -j ACCEPT", "-A a -g b", "-A a -j DROP", "-A b -g c", "-A b -j DROP", "-A c -p udp -j DROP",
-                chains=["a", "b", "c"])
+    text = dump(
+        "-A INPUT -j a",
+        "-A INPUT -j ACCEPT",
+        "-A a -g b",
+        "-A a -j DROP",
+        "-A b -g c",
+        "-A b -j DROP",
+        "-A c -p udp -j DROP",
+        chains=["a", "b", "c"],
+    )
     assert tcp(text) == "accept"
 
 
 def test_a_chain_decides_only_the_packets_that_jump_there() -> None:
-    text = dump("-A INPUT -s 10.0.0.0/8 -j web", "-A web -p tcp --dport 80 -j ACCEPT", "-A web -j DROP", "-A INPUT -p tcp --dport 22 -j ACCEPT", chains=["web"])
+    text = dump(
+        "-A INPUT -s 10.0.0.0/8 -j web",
+        "-A web -p tcp --dport 80 -j ACCEPT",
+        "-A web -j DROP",
+        "-A INPUT -p tcp --dport 22 -j ACCEPT",
+        chains=["web"],
+    )
     assert tcp(text, 80, source="10.0.0.1") == "accept"
     assert tcp(text, 80) == "refuse"
     assert tcp(text, 22) == "accept"
@@ -79,7 +114,9 @@ def test_a_drop_and_a_reject_both_refuse_but_are_told_apart() -> None:
     assert first_packets(decided(dump("-A INPUT -j DROP", policy="ACCEPT"))) == Can.DROP
 
 
-@pytest.mark.parametrize("target", ["NFQUEUE --queue-num 0", "QUEUE", "TARPIT --tarpit", "SYNPROXY --mss 1460"])
+@pytest.mark.parametrize(
+    "target", ["NFQUEUE --queue-num 0", "QUEUE", "TARPIT --tarpit", "SYNPROXY --mss 1460"]
+)
 def test_a_diverted_packet_is_neither_accepted_nor_denied(target: str) -> None:
     decision = decided(dump(f"-A INPUT -p tcp -j {target}", policy="ACCEPT"))
     assert first_packets(decision) == Can.DIVERT
@@ -103,7 +140,9 @@ def test_a_diverted_packet_is_neither_accepted_nor_denied(target: str) -> None:
     (["-A INPUT -m frob --x 1 -j NFQUEUE --queue-num 1"], "ACCEPT", "undecided"),
     (["-A INPUT -m frob --x 1 -g web", "-A INPUT -j ACCEPT", "-A web -j DROP"], "DROP", "undecided"),
 ])  # fmt: skip
-def test_an_undecided_match_leaves_both_ways_open_where_they_differ(rules: list[str], policy: str, fate: str) -> None:
+def test_an_undecided_match_leaves_both_ways_open_where_they_differ(
+    rules: list[str], policy: str, fate: str
+) -> None:
     assert tcp(dump(*rules, policy=policy, chains=["web"])) == fate
 
 
@@ -142,7 +181,9 @@ def test_a_negation_complements_a_match_and_swaps_its_bounds(match: str, fate: s
     ("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("mangle", "INPUT"), ("security", "INPUT"), ("nat", "PREROUTING"),
 ])  # fmt: skip
 def test_a_drop_in_any_table_of_the_input_path_is_a_drop(name: str, chain: str) -> None:
-    decision = decided(dump("-A INPUT -j ACCEPT", before=table(name, f"-A {chain} -p tcp --dport 80 -j DROP")))
+    decision = decided(
+        dump("-A INPUT -j ACCEPT", before=table(name, f"-A {chain} -p tcp --dport 80 -j DROP"))
+    )
     assert fate_of(decision, ANY, "tcp", 80) == "refuse"
     assert fate_of(decision, ANY, "tcp", 81) == "accept"
 
@@ -159,12 +200,24 @@ def test_an_accept_in_one_table_does_not_spare_the_next() -> None:
 
 
 def test_a_policy_of_another_table_counts_too() -> None:
-    assert tcp(dump("-A INPUT -j ACCEPT", before=table("mangle", ":INPUT DROP [0:0]", "-A INPUT -p udp -j ACCEPT"))) == "refuse"
+    assert (
+        tcp(
+            dump(
+                "-A INPUT -j ACCEPT", before=table("mangle", ":INPUT DROP [0:0]", "-A INPUT -p udp -j ACCEPT")
+            )
+        )
+        == "refuse"
+    )
 
 
-@pytest.mark.parametrize("rule", ["-p tcp --dport 80 -j REDIRECT --to-ports 8080", "-p tcp --dport 80 -j DNAT --to-destination 10.0.0.9"])
+@pytest.mark.parametrize(
+    "rule",
+    ["-p tcp --dport 80 -j REDIRECT --to-ports 8080", "-p tcp --dport 80 -j DNAT --to-destination 10.0.0.9"],
+)
 def test_nat_prerouting_leaves_the_packets_that_it_rewrites_undecided(rule: str) -> None:
-    decision = decided(dump("-A INPUT -p tcp --dport 8080 -j ACCEPT", before=table("nat", f"-A PREROUTING {rule}")))
+    decision = decided(
+        dump("-A INPUT -p tcp --dport 8080 -j ACCEPT", before=table("nat", f"-A PREROUTING {rule}"))
+    )
     assert fate_of(decision, ANY, "tcp", 80) == "undecided"
     assert fate_of(decision, ANY, "tcp", 22) == "refuse"
 
@@ -174,7 +227,9 @@ def test_nat_postrouting_does_not_concern_what_comes_in() -> None:
 
 
 def test_an_untracked_packet_is_not_redirected() -> None:
-    before = table("raw", "-A PREROUTING -p tcp --dport 80 -j NOTRACK") + table("nat", "-A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 81")
+    before = table("raw", "-A PREROUTING -p tcp --dport 80 -j NOTRACK") + table(
+        "nat", "-A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 81"
+    )
     assert tcp(dump("-A INPUT -p tcp --dport 80 -j ACCEPT", before=before)) == "accept"
 
 
@@ -208,7 +263,9 @@ def test_notrack_makes_packets_untracked_first_and_later(untrack: str) -> None:
     before = table("raw", f"-A PREROUTING -p tcp --dport 80 -j {untrack}")
     for state, fate in (("NEW,ESTABLISHED", "refuse"), ("UNTRACKED", "accept"), ("INVALID", "refuse")):
         assert tcp(dump(f"-A INPUT -m conntrack --ctstate {state} -j ACCEPT", before=before)) == fate
-    assert tcp(dump("-A INPUT -m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT", before=before), 81) == "accept"
+    assert (
+        tcp(dump("-A INPUT -m conntrack --ctstate NEW,ESTABLISHED -j ACCEPT", before=before), 81) == "accept"
+    )
 
 
 def test_only_icmp_requests_open_a_connection() -> None:
@@ -241,7 +298,7 @@ def test_an_icmp_type_is_only_its_own() -> None:
     ("-m recent --name x --set", True),
     ("-m recent --name x --update --seconds 60 --hitcount 4", False),
     ("-m recent --name x --rcheck --seconds 60", False),
-    ("-m recent ! --name x --rcheck --seconds 60"[:0] + "-m recent --name x ! --rcheck --seconds 60", True),
+    ("-m recent --name x ! --rcheck --seconds 60", True),
 ])  # fmt: skip
 def test_a_limit_is_never_reached_by_a_fresh_slow_source(match: str, holds: bool) -> None:
     text = dump(f"-A INPUT -p tcp {match} -j ACCEPT")
@@ -251,7 +308,11 @@ def test_a_limit_is_never_reached_by_a_fresh_slow_source(match: str, holds: bool
 
 
 def test_whether_a_source_is_on_a_recent_list_that_rules_write_is_undecided() -> None:
-    text = dump("-A INPUT -p tcp --dport 22 -m recent --name x --set -j DROP", "-A INPUT -m recent --name x --rcheck -j DROP", policy="ACCEPT")
+    text = dump(
+        "-A INPUT -p tcp --dport 22 -m recent --name x --set -j DROP",
+        "-A INPUT -m recent --name x --rcheck -j DROP",
+        policy="ACCEPT",
+    )
     assert tcp(text, 80) == "undecided"
     assert tcp(text.replace("--rcheck", "--rcheck --hitcount 5"), 80) == "accept"
 
@@ -288,11 +349,15 @@ def test_an_ipset_is_undecided_until_it_is_said_to_be_empty() -> None:
 
 
 @pytest.mark.parametrize(("setting", "fate"), [
-    ("rule:5=no-match", "accept"), ("rule:5=match", "refuse"), ("rule:5=undecided", "undecided"), ("rule:rules.v4:5=no-match", "accept"),
+    ("rule:5=no-match", "accept"), ("rule:5=match", "refuse"), ("rule:5=undecided", "undecided"),
+    ("rule:rules.v4:5=no-match", "accept"),
     ("rule:6=no-match", "undecided"), ("rule:other.v4:5=no-match", "undecided"),
 ])  # fmt: skip
 def test_a_rule_can_be_settled_by_its_line(setting: str, fate: str) -> None:
-    assert tcp(dump("-A INPUT -m frob --x 1 -j DROP", "-A INPUT -p udp -j DROP", policy="ACCEPT"), 80, setting) == fate
+    assert (
+        tcp(dump("-A INPUT -m frob --x 1 -j DROP", "-A INPUT -p udp -j DROP", policy="ACCEPT"), 80, setting)
+        == fate
+    )
 
 
 def test_a_rule_that_is_said_to_match_still_keeps_to_its_header() -> None:
@@ -309,7 +374,11 @@ def test_fragments_are_whole_by_the_time_input_sees_them() -> None:
 
 # -- facts ----------------------------------------------------------------------------------------------
 
-TWO = dump("-A INPUT -i eth0 -p tcp --dport 80 -j ACCEPT", "-A INPUT -i eth1 -p tcp --dport 22 -j ACCEPT", "-A INPUT -i lo -j ACCEPT")
+TWO = dump(
+    "-A INPUT -i eth0 -p tcp --dport 80 -j ACCEPT",
+    "-A INPUT -i eth1 -p tcp --dport 22 -j ACCEPT",
+    "-A INPUT -i lo -j ACCEPT",
+)
 INNER, OUTER = "10.1.2.3", "198.51.100.7"
 
 
@@ -327,13 +396,23 @@ INNER, OUTER = "10.1.2.3", "198.51.100.7"
     (["eth1=10.0.0.0/8", "eth0=0.0.0.0/0"], ["accept", "undecided", "refuse", "undecided"]),
     (["eth1=10.9.0.0/16,10.1.0.0/16", "eth0"], ["accept", "refuse", "refuse", "accept"]),
 ])  # fmt: skip
-def test_interfaces_are_settled_by_what_is_said_to_come_in_there(interfaces: list[str], answers: list[str]) -> None:
-    facts = Facts(tuple((name, tuple(cidrs.split(",")) if cidrs else ()) for name, _, cidrs in (text.partition("=") for text in interfaces)))
-    assert [tcp(TWO, port, source=source, facts=facts) for port in (80, 22) for source in (OUTER, INNER)] == answers
+def test_interfaces_are_settled_by_what_is_said_to_come_in_there(
+    interfaces: list[str], answers: list[str]
+) -> None:
+    facts = Facts(
+        tuple(
+            (name, tuple(cidrs.split(",")) if cidrs else ())
+            for name, _, cidrs in (text.partition("=") for text in interfaces)
+        )
+    )
+    assert [
+        tcp(TWO, port, source=source, facts=facts) for port in (80, 22) for source in (OUTER, INNER)
+    ] == answers
 
 
 @pytest.mark.parametrize(("pattern", "interface", "holds"), [
-    ("-i eth+", "eth0", True), ("-i eth+", "ens3", False), ("! -i eth+", "eth0", False), ("-i +", "eth0", True), ("! -i eth0", "eth0", False),
+    ("-i eth+", "eth0", True), ("-i eth+", "ens3", False), ("! -i eth+", "eth0", False), ("-i +", "eth0", True),
+    ("! -i eth0", "eth0", False),
     ("! -i lo", "eth0", True), ("-i lo", "eth0", False), ("-i eth0", "eth0.5", False), ("-i eth0+", "eth0.5", True),
 ])  # fmt: skip
 def test_an_interface_pattern_matches_by_its_beginning(pattern: str, interface: str, holds: bool) -> None:
@@ -351,10 +430,18 @@ def test_rules_that_agree_on_all_interfaces_leave_nothing_open() -> None:
 
 
 @pytest.mark.parametrize(("own", "fate"), [
-    ([], "undecided"), (["192.0.2.10"], "accept"), (["192.0.2.11"], "refuse"), (["192.0.2.10", "192.0.2.11"], "undecided"), (["2001:db8::1"], "undecided"),
+    ([], "undecided"), (["192.0.2.10"], "accept"), (["192.0.2.11"], "refuse"),
+    (["192.0.2.10", "192.0.2.11"], "undecided"), (["2001:db8::1"], "undecided"),
 ])  # fmt: skip
 def test_a_destination_is_settled_by_the_address_that_the_pod_replaces(own: list[str], fate: str) -> None:
-    assert tcp(dump("-A INPUT -d 192.0.2.10/32 -p tcp -j ACCEPT"), source=OUTER, facts=Facts(addresses=tuple(own))) == fate
+    assert (
+        tcp(
+            dump("-A INPUT -d 192.0.2.10/32 -p tcp -j ACCEPT"),
+            source=OUTER,
+            facts=Facts(addresses=tuple(own)),
+        )
+        == fate
+    )
 
 
 @pytest.mark.parametrize("source", ["0.0.0.0", "127.0.0.1", "224.0.0.1", "239.1.2.3", "255.255.255.255"])
@@ -372,7 +459,10 @@ def test_port_zero_is_outside_what_is_judged() -> None:
 
 
 def test_the_kernel_differs_by_family_on_icmp_type_255() -> None:
-    assert fate_of(decided(dump("-A INPUT -p icmp --icmp-type 255 -j ACCEPT")), ANY, "icmp", icmp_type=8) == "accept"
+    assert (
+        fate_of(decided(dump("-A INPUT -p icmp --icmp-type 255 -j ACCEPT")), ANY, "icmp", icmp_type=8)
+        == "accept"
+    )
     six = decided(dump("-A INPUT -p ipv6-icmp --icmpv6-type 255 -j ACCEPT"), family=6)
     assert fate_of(six, "2001:db8::1", "icmpv6", icmp_type=128) == "refuse"
 
@@ -381,18 +471,27 @@ def test_the_kernel_differs_by_family_on_icmp_type_255() -> None:
 
 
 def test_rulesets_that_mean_the_same_have_the_same_key() -> None:
-    one = decided(dump("-A INPUT -s 10.0.0.0/9 -p tcp --dport 80 -j ACCEPT", "-A INPUT -s 10.128.0.0/9 -p tcp --dport 80 -j ACCEPT"))
-    other = decided(dump("-A INPUT -j web", "-A web -s 10.0.0.0/8 -p tcp --dport 80 -j ACCEPT", chains=["web"]))
+    one = decided(
+        dump(
+            "-A INPUT -s 10.0.0.0/9 -p tcp --dport 80 -j ACCEPT",
+            "-A INPUT -s 10.128.0.0/9 -p tcp --dport 80 -j ACCEPT",
+        )
+    )
+    other = decided(
+        dump("-A INPUT -j web", "-A web -s 10.0.0.0/8 -p tcp --dport 80 -j ACCEPT", chains=["web"])
+    )
     assert one.key() == other.key()
     assert one.key() != decided(dump("-A INPUT -s 10.0.0.0/8 -p tcp --dport 81 -j ACCEPT")).key()
-    assert one.key() != decided(dump("-A INPUT -s 10.0.0.0/8 -p tcp --dport 80 -m frob --x 1 -j ACCEPT")).key()
+    assert (
+        one.key() != decided(dump("-A INPUT -s 10.0.0.0/8 -p tcp --dport 80 -m frob --x 1 -j ACCEPT")).key()
+    )
 
 
 def test_two_rulesets_of_one_family_are_refused() -> None:
     from ipt2np import decide
 
     with pytest.raises(UsageError, match="same family"):
-        decide([parsed(dump()), parsed(dump())])
+        decide([parsed(dump()), parsed(dump("-A INPUT -j ACCEPT"))])
 
 
 # -- the ledger -----------------------------------------------------------------------------------------
@@ -446,8 +545,17 @@ WEB = "-A INPUT -p tcp --dport 80 -j ACCEPT"
     ("-A web -p tcp --dport 22 -j RETURN", ["-A INPUT -j web"], ["-A web -j ACCEPT"], [], "kept"),
     ("-A INPUT -p udp --dport 53 --sport 1:65535 -j ACCEPT", [], [], [], "kept"),
 ])  # fmt: skip
-def test_every_rule_meets_the_first_fate_that_holds(rule: str, before: list[str], after: list[str], settings: list[str], fate: str) -> None:
-    ruleset = parsed(dump(*before, rule, *after, chains=["web"] if any("web" in text for text in [rule, *before, *after]) else []))
+def test_every_rule_meets_the_first_fate_that_holds(
+    rule: str, before: list[str], after: list[str], settings: list[str], fate: str
+) -> None:
+    ruleset = parsed(
+        dump(
+            *before,
+            rule,
+            *after,
+            chains=["web"] if any("web" in text for text in [rule, *before, *after]) else [],
+        )
+    )
     options = Options(assumptions=Assumptions.parse(tuple(settings)))
     ledger = convert([ruleset], options).ledger
     found = {entry.rule.text: entry.fate.value for entry in ledger.entries[len(before) :]}
@@ -457,5 +565,8 @@ def test_every_rule_meets_the_first_fate_that_holds(rule: str, before: list[str]
 
 def test_in_doubt_allow_keeps_what_in_doubt_deny_loses() -> None:
     ruleset = parsed(dump("-A INPUT -p tcp --dport 80 -m frob --x 1 -j ACCEPT"))
-    fates = [convert([ruleset], Options(in_doubt=doubt)).ledger.entries[0].fate.value for doubt in (InDoubt.DENY, InDoubt.ALLOW)]
+    fates = [
+        convert([ruleset], Options(in_doubt=doubt)).ledger.entries[0].fate.value
+        for doubt in (InDoubt.DENY, InDoubt.ALLOW)
+    ]
     assert fates == ["lost", "approximated"]

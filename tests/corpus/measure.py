@@ -16,7 +16,18 @@ from ipaddress import ip_address
 from pathlib import Path
 from random import Random
 
-from ipt2np import Conversion, Decision, Facts, Field, Half, Options, PacketSet, convert, decide, parse_ruleset
+from ipt2np import (
+    Conversion,
+    Decision,
+    Facts,
+    Field,
+    Half,
+    Options,
+    PacketSet,
+    convert,
+    decide,
+    parse_ruleset,
+)
 from ipt2np.findings.collect import HEADER_OPTIONS, arrives, has_option, path_rules
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.model import Rule, Ruleset
@@ -80,8 +91,8 @@ def _why(decision: Decision, side: Side, rule: Rule) -> str:
         if not meaning.exact and meaning.undecided:
             return re.sub(r" '.*?'| ipset \S+", "", meaning.undecided[0])
     given = {"interface": decision.facts.interfaces, "address": decision.facts.addresses}
-    for name, options in HEADER_OPTIONS.items():
-        if not given[name] and has_option(rule, options):
+    for name, said in given.items():
+        if not said and has_option(rule, HEADER_OPTIONS[name]):
             return name
     return ""
 
@@ -91,6 +102,7 @@ def candidate_facts(ruleset: Ruleset) -> Iterator[Facts]:
     interfaces: Counter[str] = Counter()
     addresses: Counter[str] = Counter()
     for side, rule in path_rules(decide([ruleset])):
+        assert side.ruleset is ruleset
         for use in rule.matches:
             for clause in use.clauses:
                 if clause.option == "--in-interface" and clause.values[0] != "lo":
@@ -98,7 +110,6 @@ def candidate_facts(ruleset: Ruleset) -> Iterator[Facts]:
         for found in re.findall(r"(?:-d|--destination) ([0-9A-Fa-f.:]+)(?:/(?:32|128))?(?:\s|$)", rule.text):
             if not ip_address(found).is_multicast and found != "255.255.255.255":
                 addresses[found] += 1
-        del side
     names = [name for name, _ in interfaces.most_common(TRIED_FACTS)] or ["eth0"]
     own = [address for address, _ in addresses.most_common(2)]
     for name in names:
@@ -155,8 +166,8 @@ def best_facts(path: Path) -> tuple[Facts, float]:
     """The facts, of those worth trying, under which the bounds meet on most probes."""
     data = path.read_bytes()
     ruleset, text = parse_ruleset(data, path.name), data.decode()
-    tried = [(meeting_share(decide([ruleset], facts=facts), text), facts) for facts in candidate_facts(ruleset)]
-    share, facts = max(tried, key=lambda each: each[0])
+    shares = [(meeting_share(decide([ruleset], facts=f), text), f) for f in candidate_facts(ruleset)]
+    share, facts = max(shares, key=lambda each: each[0])
     return facts, share
 
 
@@ -209,7 +220,10 @@ def page(rows: Sequence[Row]) -> str:
         f"{sum(r.verdict_with_facts == 'equal' for r in rows)} equal | {share:.1%} |"
     )
     lines += ["", "Rules left undecided with the facts, by reason:", "", "| reason | rules |", "|---|---:|"]
-    lines += [f"| {reason} | {count} |" for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))]
+    lines += [
+        f"| {reason} | {count} |"
+        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -57,7 +57,7 @@ _INTERFACE: Final = re.compile(r"(?:^|\s)(?:-i|--in-interface)\s+(\S+)")
 
 _REFUSED: Final = {
     4: [ip_network(text) for text in ("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32")],
-    6: [ip_network(text) for text in ("::/127", "ff00::/8", "::ffff:0:0/96")],
+    6: [ip_network(text) for text in ("::1/128", "ff00::/8")],
 }
 
 
@@ -191,13 +191,16 @@ class _Maker:
 
     def _usable(self, source: str) -> bool:
         address = ip_address(source)
-        return source not in self.destinations and not any(address in net for net in _REFUSED[self.family])
+        own = self.family == 4 and source in self.destinations  # in IPv6 they do reach INPUT
+        return not own and not any(address in net for net in _REFUSED[self.family])
 
     def _random_source(self) -> str:
         rng = self.rng
         while True:
             if self.family == 4:
                 source = str(IPv4Address(rng.getrandbits(32)))
+            elif rng.random() < 0.05:
+                source = rng.choice((*self.destinations, "::", "::ffff:1.2.3.4"))
             else:
                 top = rng.choice((0x2001, 0x2A00, 0xFD00, 0xFE80, rng.getrandbits(16)))
                 source = str(IPv6Address(top << 112 | rng.getrandbits(112)))

@@ -56,3 +56,14 @@ def host() -> Iterator[KernelHost]:
 
     with KernelHost(HOST_ADDRESSES) as made:
         yield made
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much the kernel was asked, in one line."""
+    from .differential import TALLY
+
+    if TALLY.verdicts:
+        terminalreporter.write_line(
+            f"kernel judge: {TALLY.verdicts:,} packets of {TALLY.rulesets} loaded rulesets judged, "
+            f"{TALLY.comparisons:,} comparisons, {TALLY.mismatches:,} mismatches"
+        )

@@ -17,7 +17,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from functools import cached_property, lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from random import Random
 from typing import Final
 
@@ -30,6 +31,7 @@ from ipt2np import (
     InDoubt,
     Options,
     PacketSet,
+    Ruleset,
     convert,
     decide,
     parse_ruleset,
@@ -37,13 +39,18 @@ from ipt2np import (
 
 from .boundaries import boundary_probes
 from .host import KernelHost
-from .membership import Members
+from .membership import Members, word
 from .probe import ACK, SCTP, TCP, UDP, UDPLITE, Probe
 
 _BY_PACKETS: Final = (TCP, SCTP)
 """Protocols whose connections are accepted only where their later packets are too."""
 _NAMED: Final = (TCP, UDP, SCTP)
 """Protocols that a policy can name."""
+
+
+@lru_cache(maxsize=200_000)
+def _address(text: str) -> IPv4Address | IPv6Address:
+    return ip_address(text)
 
 
 @dataclass
@@ -85,6 +92,22 @@ class Heard:
     first: Sequence[bool | None]
     later: Sequence[bool | None]
 
+    @cached_property
+    def words(self) -> list[int]:
+        return [word(probe) for probe in self.probes]
+
+    def members(self, decision: Decision) -> Members:
+        (side,) = decision.sides
+        return Members(self.probes, self.words, side.walker.view.interfaces)
+
+    @cached_property
+    def connections(self) -> list[bool | None]:
+        """For each probe: is its connection accepted?"""
+        return [
+            later if first and probe.protocol in _BY_PACKETS else first
+            for probe, first, later in zip(self.probes, self.first, self.later, strict=True)
+        ]
+
 
 @dataclass(frozen=True)
 class Question:
@@ -103,31 +126,29 @@ class Question:
         )
         return convert([_ruleset(text, family)], options)
 
-    def possible(self, probe: Probe) -> bool:
-        """Whether the facts let the probe exist: read from the facts' own words, not from the code."""
-        source = ip_address(probe.source)
-        if self.facts.addresses:
-            own = [ip_address(text) for text in self.facts.addresses]
-            if ip_address(probe.destination) not in own or (probe.family == 4 and source in own):
+    def possible(self, probes: Sequence[Probe]) -> list[bool]:
+        """Whether the facts let each probe exist: read from the facts' own words, not from the code."""
+        own = {_address(text) for text in self.facts.addresses}
+        behind = [(name, ip_network(cidr)) for name, cidrs in self.facts.interfaces for cidr in cidrs]
+        bare = {name for name, cidrs in self.facts.interfaces if not cidrs}
+        named = {name for name, _ in self.facts.interfaces}
+
+        def exists(probe: Probe) -> bool:
+            source = _address(probe.source)
+            if own and (_address(probe.destination) not in own or (probe.family == 4 and source in own)):
                 return False
-        behind = {
-            name
-            for name, cidrs in self.facts.interfaces
-            for cidr in cidrs
-            if source.version == ip_network(cidr).version and source in ip_network(cidr)
-        }
-        if behind:
-            return probe.interface in behind
-        bare = [name for name, cidrs in self.facts.interfaces if not cidrs]
-        if bare:
-            return probe.interface in bare
-        return probe.interface not in [name for name, _ in self.facts.interfaces]
+            expected = {name for name, cidr in behind if source.version == cidr.version and source in cidr}
+            if expected or bare:
+                return probe.interface in (expected or bare)
+            return probe.interface not in named
+
+        return [exists(probe) for probe in probes] if self.facts != Facts() else [True] * len(probes)
 
 
 PLAIN: Final = Question()
 
 
-def _ruleset(text: str, family: int):  # type: ignore[no-untyped-def]
+def _ruleset(text: str, family: int) -> Ruleset:
     return parse_ruleset(text.encode(), f"x.v{family}", family=family)
 
 
@@ -194,8 +215,8 @@ def _outside(
 
 def packet_mismatches(heard: Heard, decision: Decision, *, tally: Tally = TALLY) -> list[Mismatch]:
     """Packets, over all fields: the kernel's verdict lies between the bounds of its half."""
+    members = heard.members(decision)
     (side,) = decision.sides
-    members = Members(heard.probes, side)
     every = [True] * len(heard.probes)
     found: list[Mismatch] = []
     for half, verdicts in ((Half.FIRST, heard.first), (Half.LATER, heard.later)):
@@ -204,26 +225,15 @@ def packet_mismatches(heard: Heard, decision: Decision, *, tally: Tally = TALLY)
     return found
 
 
-def connections(heard: Heard) -> list[bool | None]:
-    """For each probe: is its connection accepted?"""
-    return [
-        later if first and probe.protocol in _BY_PACKETS else first
-        for probe, first, later in zip(heard.probes, heard.first, heard.later, strict=True)
-    ]
-
-
 def connection_mismatches(
     heard: Heard, decision: Decision, question: Question = PLAIN, *, tally: Tally = TALLY
 ) -> list[Mismatch]:
     """Connections, interface and destination projected out, where the facts let them exist."""
-    (side,) = decision.sides
-    members = Members(heard.probes, side)
-    judged = members.of(decision.judged)
-    counts = [
-        counted and question.possible(probe) for counted, probe in zip(judged, heard.probes, strict=True)
-    ]
+    members = heard.members(decision)
+    rows = zip(members.of(decision.judged), question.possible(heard.probes), strict=True)
+    counts = [judged and possible for judged, possible in rows]
     must, may = decision.must_accept, decision.may_accept
-    return list(_outside("connection", heard, connections(heard), members, must, may, counts, tally))
+    return list(_outside("connection", heard, heard.connections, members, must, may, counts, tally))
 
 
 def policy_mismatches(
@@ -231,11 +241,11 @@ def policy_mismatches(
 ) -> list[Mismatch]:
     """Connections that the policy judges otherwise than the kernel, and no difference says so."""
     decision = conversion.draft.decision
-    (side,) = decision.sides
-    members = Members(heard.probes, side)
+    members = heard.members(decision)
     rows = zip(
         heard.probes,
-        connections(heard),
+        heard.connections,
+        question.possible(heard.probes),
         members.of(decision.judged),
         members.of(conversion.readings["external"].admits),
         members.of(conversion.proof.closes),
@@ -243,8 +253,8 @@ def policy_mismatches(
         strict=True,
     )
     found = []
-    for probe, verdict, judged, admitted, closes, opens in rows:
-        if verdict is None or not judged or probe.protocol not in _NAMED or not question.possible(probe):
+    for probe, verdict, possible, judged, admitted, closes, opens in rows:
+        if verdict is None or not judged or not possible or probe.protocol not in _NAMED:
             continue
         tally.comparisons += 1
         if verdict and not admitted and not closes:

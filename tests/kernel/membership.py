@@ -5,7 +5,7 @@ The harness itself knows nothing of ipt2np; this is the one place where the two 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
@@ -14,7 +14,6 @@ from ipt2np import Field, PacketSet
 from ipt2np.packets.diagram import TERMINAL_LEVEL, TRUE
 from ipt2np.packets.intervals import ADDRESS_BITS
 from ipt2np.rules.interfaces import Interfaces
-from ipt2np.semantics.decide import Side
 
 from .probe import Probe
 
@@ -36,12 +35,8 @@ def _number(address: str) -> int:
     return int(ip_address(address))
 
 
-def packet(probe: Probe, side: Side) -> dict[Field, int]:
-    """The probe as a packet: every field by its value."""
-    return _packet(probe, label(side.walker.view.interfaces, probe.interface))
-
-
-def _packet(probe: Probe, interface: int) -> dict[Field, int]:
+def packet(probe: Probe, interface: int = 0) -> dict[Field, int]:
+    """The probe as a packet that comes in on the interface with that label: every field by its value."""
     return {
         Field.FAMILY: int(probe.family == 6),
         Field.PROTOCOL: probe.protocol,
@@ -55,28 +50,36 @@ def _packet(probe: Probe, interface: int) -> dict[Field, int]:
     }
 
 
-def word(values: Mapping[Field, int]) -> int:
-    """A packet's bits in the order of the diagram's levels, the first level's in front."""
-    family = 6 if values[Field.FAMILY] else 4
+_SHIFTS: Final = {
+    family: [(field, _BITS - field.first - (ADDRESS_BITS[family] if field in _ADDRESSES else field.bits))
+             for field in Field]
+    for family in (4, 6)
+}  # fmt: skip
+
+
+def word(probe: Probe) -> int:
+    """The probe's bits in the order of the diagram's levels, the first level's in front; no interface."""
+    values = packet(probe)
     result = 0
-    for field, value in values.items():
-        bits = ADDRESS_BITS[family] if field in _ADDRESSES else field.bits
-        result |= value << (_BITS - field.first - bits)
+    for field, shift in _SHIFTS[probe.family]:
+        result |= values[field] << shift
     return result
 
 
 class Members:
-    """Probes made ready to be looked up in many packet sets of one decision."""
+    """Probes made ready to be looked up in many packet sets of one decision; *words* are the probes' own."""
 
-    def __init__(self, probes: Sequence[Probe], side: Side) -> None:
-        interfaces = side.walker.view.interfaces
-        labels = {name: label(interfaces, name) for name in {probe.interface for probe in probes}}
-        self._words = [word(_packet(probe, labels[probe.interface])) for probe in probes]
+    def __init__(self, probes: Sequence[Probe], words: Sequence[int], interfaces: Interfaces) -> None:
+        shift = dict(_SHIFTS[4])[Field.INTERFACE]
+        labels = {name: label(interfaces, name) << shift for name in {probe.interface for probe in probes}}
+        self._words = [own | labels[probe.interface] for own, probe in zip(words, probes, strict=True)]
 
     def of(self, packets: PacketSet) -> list[bool]:
         """For each probe: is it in the set?"""
         diagram = packets.space.diagram
         levels, lows, highs, root, top = diagram.level, diagram.low, diagram.high, packets.node, _BITS - 1
+        if levels[root] == TERMINAL_LEVEL:
+            return [root == TRUE] * len(self._words)
         found = []
         for bits in self._words:
             node = root

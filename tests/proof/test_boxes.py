@@ -95,7 +95,7 @@ def test_everything_is_one_box_for_each_family() -> None:
         (6, "192.0.2.1/32", 22, "protocol tcp from 192.0.2.1 to port 22"),
         (17, "2001:db8::1/128", 53, "protocol udp from 2001:db8::1 to port 53"),
         (132, "10.0.0.0/8", 1, "protocol sctp from 10.0.0.0 to port 1"),
-        (47, "10.0.0.0/8", 1, "protocol gre from 10.0.0.0"),
+        (47, "10.0.0.0/8", 1, "protocol 47 from 10.0.0.0"),
     ],
 )
 def test_a_packet_in_words(protocol: int, cidr: str, port: int, words: str) -> None:

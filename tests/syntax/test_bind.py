@@ -94,8 +94,10 @@ def kept_text(line: str, match: str) -> str:
 def test_two_ways_to_write_one_rule(one: str, other: str) -> None:
     def meant(line: str) -> object:
         uses, target = said(only_rule(f"-A INPUT {line}"))
-        return {(name, frozenset(c for c in clauses if c.option not in ("--ipv4", "--ipv6")), text)
-                for name, clauses, text in uses} - {("ip", frozenset(), "")}, target
+        return {
+            (name, frozenset(c for c in clauses if c.option not in ("--ipv4", "--ipv6")), text)
+            for name, clauses, text in uses
+        } - {("ip", frozenset(), "")}, target
 
     assert meant(other) == meant(one)
 
@@ -112,7 +114,11 @@ def test_a_list_of_sources_is_any_of_them() -> None:
 
 def test_a_mask_with_holes_is_all_of_its_networks() -> None:
     decision = decided(dump("-A INPUT -s 10.0.7.0/255.0.255.0 -j ACCEPT"))
-    assert [fate_of(decision, a, "tcp", 22) for a in ("10.1.7.9", "10.255.7.9", "10.1.8.9")] == ["accept", "accept", "refuse"]
+    assert [fate_of(decision, a, "tcp", 22) for a in ("10.1.7.9", "10.255.7.9", "10.1.8.9")] == [
+        "accept",
+        "accept",
+        "refuse",
+    ]
 
 
 def test_a_mask_with_too_many_holes_leaves_both_bounds() -> None:
@@ -129,7 +135,9 @@ def test_an_ipv6_only_rule_of_a_shared_file_is_no_rule_of_an_ipv4_ruleset() -> N
 
 
 def test_ipv6_rules_read_ipv6_addresses_and_types() -> None:
-    rule = only_rule("-A INPUT ! -s 2001:db8::/32 -p ipv6-icmp -m icmp6 --icmpv6-type 128 -j ACCEPT", family=6)
+    rule = only_rule(
+        "-A INPUT ! -s 2001:db8::/32 -p ipv6-icmp -m icmp6 --icmpv6-type 128 -j ACCEPT", family=6
+    )
     assert rule.matched_names() == ("ip", "icmp6")
     decision = decided(dump(rule.text), family=6)
     assert fate_of(decision, "2001:db9::1", "icmpv6", icmp_type=128) == "accept"
@@ -217,15 +225,24 @@ class _Term:
     needs: str = ""
 
 
-_NETWORKS = st.builds(lambda a, n: f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}/{n}", st.integers(1 << 24, (1 << 32) - 1), st.integers(0, 32))
-_PORTS = st.one_of(st.integers(0, 65535).map(str), st.tuples(st.integers(0, 30000), st.integers(30000, 65535)).map(lambda p: f"{p[0]}:{p[1]}"))
+_NETWORKS = st.builds(
+    lambda a, n: f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}/{n}",
+    st.integers(1 << 24, (1 << 32) - 1),
+    st.integers(0, 32),
+)
+_PORTS = st.one_of(
+    st.integers(0, 65535).map(str),
+    st.tuples(st.integers(0, 30000), st.integers(30000, 65535)).map(lambda p: f"{p[0]}:{p[1]}"),
+)
 _TERMS = st.tuples(
     st.builds(_Term, st.just(("-s", "--source", "--src")), _NETWORKS, st.booleans()),
     st.builds(_Term, st.just(("-d", "--destination", "--dst")), _NETWORKS, st.booleans()),
-    st.builds(_Term, st.just(("-i", "--in-interface", "--in-inter")), st.sampled_from(["eth0", "eth+", "br-lan", "wg0"]), st.booleans()),
+    st.builds(_Term, st.just(("-i", "--in-interface", "--in-inter")),
+     st.sampled_from(["eth0", "eth+", "br-lan", "wg0"]), st.booleans()),
     st.builds(_Term, st.just(("--dport", "--destination-port", "--dpor")), _PORTS, st.booleans(), st.just("-p")),
     st.builds(_Term, st.just(("--sport", "--source-port", "--spor")), _PORTS, st.booleans(), st.just("-p")),
-    st.builds(_Term, st.just(("--ctstate",)), st.sampled_from(["NEW", "NEW,INVALID", "RELATED,ESTABLISHED"]), st.booleans(), st.just("-m conntrack")),
+    st.builds(_Term, st.just(("--ctstate",)), st.sampled_from(["NEW", "NEW,INVALID", "RELATED,ESTABLISHED"]),
+     st.booleans(), st.just("-m conntrack")),
     st.builds(_Term, st.just(("--mark",)), st.sampled_from(["0x1", "0x10/0xff"]), st.booleans(), st.just("-m mark")),
     st.builds(_Term, st.just(("--comment",)), st.just('"a \\"b\\" c"'), st.just(False), st.just("-m comment")),
 )  # fmt: skip

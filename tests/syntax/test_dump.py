@@ -30,8 +30,13 @@ def texts(ruleset: Ruleset, name: str = "INPUT", in_table: str = "filter") -> li
 
 def test_rules_know_their_file_line_column_and_text() -> None:
     ruleset = parsed(dump("[3:180] -A INPUT -s 10.0.0.1 -j ACCEPT  ", "", "-A INPUT -j DROP"))
-    places = [(rule.location.file, rule.location.line, rule.location.column, rule.text) for rule in ruleset.rules]
-    assert places == [("rules.v4", 5, 9, "-A INPUT -s 10.0.0.1 -j ACCEPT"), ("rules.v4", 7, 1, "-A INPUT -j DROP")]
+    places = [
+        (rule.location.file, rule.location.line, rule.location.column, rule.text) for rule in ruleset.rules
+    ]
+    assert places == [
+        ("rules.v4", 5, 9, "-A INPUT -s 10.0.0.1 -j ACCEPT"),
+        ("rules.v4", 7, 1, "-A INPUT -j DROP"),
+    ]
 
 
 def test_rules_are_numbered_through_from_the_number_given() -> None:
@@ -41,8 +46,14 @@ def test_rules_are_numbered_through_from_the_number_given() -> None:
 
 def test_every_table_of_the_kernel_is_read_with_its_built_in_chains() -> None:
     text = "".join(table(name) for name in ("raw", "mangle", "nat", "security")) + dump()
-    found = {key for key in parsed(text).chains}
-    assert {("raw", "PREROUTING"), ("mangle", "INPUT"), ("nat", "POSTROUTING"), ("security", "INPUT"), ("filter", "FORWARD")} <= found
+    found = set(parsed(text).chains)
+    assert {
+        ("raw", "PREROUTING"),
+        ("mangle", "INPUT"),
+        ("nat", "POSTROUTING"),
+        ("security", "INPUT"),
+        ("filter", "FORWARD"),
+    } <= found
 
 
 def test_a_policy_is_what_the_chain_line_says_else_accept() -> None:
@@ -60,7 +71,10 @@ def test_a_filter_table_without_an_input_line_takes_the_kernels_policy_and_says_
 
 
 def test_a_chain_may_be_used_before_it_is_declared() -> None:
-    assert len(parsed(table("filter", ":INPUT DROP", "-A INPUT -j web", ":web -", "-A web -j ACCEPT")).rules) == 2
+    assert (
+        len(parsed(table("filter", ":INPUT DROP", "-A INPUT -j web", ":web -", "-A web -j ACCEPT")).rules)
+        == 2
+    )
 
 
 def test_a_chain_that_is_appended_to_but_never_declared_is_noted() -> None:
@@ -70,13 +84,23 @@ def test_a_chain_that_is_appended_to_but_never_declared_is_noted() -> None:
 
 
 def test_inserts_go_in_front_or_to_the_place_they_name() -> None:
-    ruleset = parsed(dump("-A INPUT -s 10.0.0.1", "-A INPUT -s 10.0.0.2", "-I INPUT -s 10.0.0.3", "-I INPUT 2 -s 10.0.0.4", "-I INPUT 5 -s 10.0.0.5"))
+    ruleset = parsed(
+        dump(
+            "-A INPUT -s 10.0.0.1",
+            "-A INPUT -s 10.0.0.2",
+            "-I INPUT -s 10.0.0.3",
+            "-I INPUT 2 -s 10.0.0.4",
+            "-I INPUT 5 -s 10.0.0.5",
+        )
+    )
     assert [text[-1] for text in texts(ruleset)] == ["3", "4", "1", "2", "5"]
     assert [rule.text[-1] for rule in ruleset.rules] == ["1", "2", "3", "4", "5"]
 
 
 def test_rules_of_other_tables_and_chains_keep_to_themselves() -> None:
-    text = table("nat", ":PREROUTING ACCEPT [0:0]", "-A PREROUTING -j web", ":web - [0:0]") + dump("-A INPUT -j web", chains=["web"])
+    text = table("nat", ":PREROUTING ACCEPT [0:0]", "-A PREROUTING -j web", ":web - [0:0]") + dump(
+        "-A INPUT -j web", chains=["web"]
+    )
     ruleset = parsed(text)
     assert texts(ruleset) == ["-A INPUT -j web"]
     assert texts(ruleset, "PREROUTING", "nat") == ["-A PREROUTING -j web"]
@@ -100,10 +124,13 @@ def test_the_way_a_file_is_written_does_not_change_what_it_says(transform: objec
 
 
 def test_a_listing_of_iptables_dash_s_is_the_filter_table() -> None:
-    listed = parsed("-P INPUT DROP\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n-N web\n-A INPUT -s 10.0.0.1/32 -j web\n-A web -j ACCEPT\n")
+    listed = parsed(
+        "-P INPUT DROP\n-P FORWARD DROP\n-P OUTPUT ACCEPT\n-N web\n-A INPUT -s 10.0.0.1/32 -j web\n-A web -j ACCEPT\n"
+    )
     saved = parsed(dump("-A INPUT -s 10.0.0.1/32 -j web", "-A web -j ACCEPT", chains=["web"]))
-    assert {k: (c.policy, [r.text for r in c.rules]) for k, c in listed.chains.items()} == \
-        {k: (c.policy, [r.text for r in c.rules]) for k, c in saved.chains.items()}
+    assert {k: (c.policy, [r.text for r in c.rules]) for k, c in listed.chains.items()} == {
+        k: (c.policy, [r.text for r in c.rules]) for k, c in saved.chains.items()
+    }
 
 
 def test_a_restore_file_may_hold_dash_n_and_dash_p_inside_a_table() -> None:
@@ -206,7 +233,8 @@ IN_TABLE = 6
     ("-A INPUT -m limit ! --limit 5/min -j ACCEPT", "!", "--limit cannot be negated"),
     ("-A INPUT -j ACCEPT -j DROP", "DROP", "the rule already has a target"),
     ("-A INPUT -j web -g web", "web", "the rule already has a target"),
-    ("-A INPUT -j ACCEPT --reject-with tcp-reset", "--reject-with", "no match or target of this rule has an option --reject-with"),
+    ("-A INPUT -j ACCEPT --reject-with tcp-reset", "--reject-with",
+     "no match or target of this rule has an option --reject-with"),
     ("-A INPUT -s 10.0.0.1 -s 10.0.0.2 -j ACCEPT", "-s 10.0.0.2", "-s stands twice in the rule"),
     ("-A INPUT -p tcp -p udp -j ACCEPT", "-p udp", "-p stands twice in the rule"),
     ("-A INPUT -p tcp -t nat -j ACCEPT", "-t", "-t nat inside the table filter"),
@@ -293,7 +321,9 @@ def test_a_bad_file_is_told_with_its_place(text: str, line: int, column: int, me
     ("*filter\n# naïve ".encode() + b"\xc3\n", 2, 9, "0xc3"),
     (b"*filter\r\n\x80\r\n", 2, 1, "0x80"),
 ])  # fmt: skip
-def test_bytes_that_are_not_utf8_are_told_with_their_place(data: bytes, line: int, column: int, byte: str) -> None:
+def test_bytes_that_are_not_utf8_are_told_with_their_place(
+    data: bytes, line: int, column: int, byte: str
+) -> None:
     (problem,) = problems(data)
     assert (problem.location.line, problem.location.column) == (line, column)
     assert problem.message == f"byte {byte} is not UTF-8"
@@ -309,7 +339,10 @@ def test_a_no_break_space_is_named_for_what_it_is() -> None:
 
 
 def test_all_faults_of_a_file_are_told_at_once_in_its_order() -> None:
-    text = dump("-A INPUT -j nowhere", "hello", "-A INPUT -p x", "-A INPUT --q", ":INPUT MAYBE") + "*frob\nCOMMIT\n*nat\n"
+    text = (
+        dump("-A INPUT -j nowhere", "hello", "-A INPUT -p x", "-A INPUT --q", ":INPUT MAYBE")
+        + "*frob\nCOMMIT\n*nat\n"
+    )
     assert [problem.location.line for problem in problems(text)] == [5, 6, 7, 8, 9, 11, 13]
 
 
@@ -320,8 +353,21 @@ def test_faults_keep_the_file_name_that_was_given() -> None:
 
 
 def test_every_loop_is_told_once() -> None:
-    text = table("filter", ":a -", ":b -", ":c -", "-A a -j a", "-A b -j c", "-A c -j b", "-A INPUT -j a", "-A INPUT -j b")
-    assert sorted(problem.message for problem in problems(text)) == ["a jump loop: a → a", "a jump loop: b → c → b"]
+    text = table(
+        "filter",
+        ":a -",
+        ":b -",
+        ":c -",
+        "-A a -j a",
+        "-A b -j c",
+        "-A c -j b",
+        "-A INPUT -j a",
+        "-A INPUT -j b",
+    )
+    assert sorted(problem.message for problem in problems(text)) == [
+        "a jump loop: a → a",
+        "a jump loop: b → c → b",
+    ]
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=20))

@@ -18,6 +18,7 @@ from ipt2np.rules.ipset import KNOWN_DIMENSIONS, PORTED, Entry, IpSet, PortPart
 from ipt2np.rules.names import protocol_number
 from ipt2np.rules.values import address_range, addresses, icmp_type, port_range
 from ipt2np.syntax.dump import decode
+from ipt2np.syntax.lines import fault_column
 
 FAMILIES = {"inet": 4, "inet6": 6}
 
@@ -132,9 +133,8 @@ def parse_ipsets(data: bytes, file: str) -> Mapping[str, IpSet]:
         try:
             statement: Words | None = _parser().parse(text)  # type: ignore[assignment]
         except UnexpectedInput as error:
-            column = error.column if error.column and error.column > 0 else len(text) + 1
             fault(
-                column,
+                fault_column(text, error),
                 1,
                 "this is no line of an ipset dump",
                 "create NAME TYPE …, or add NAME ELEMENT …, as ipset save prints them",

@@ -157,8 +157,14 @@ def read_line(text: str) -> Statement:
         raise _fault(text, error) from None
 
 
+def fault_column(text: str, error: UnexpectedInput) -> int:
+    """Where (from 1) a line stopped making sense: behind its last character where it ended too early."""
+    at_end = isinstance(error, UnexpectedToken) and error.token.type == "$END"
+    return len(text.rstrip()) + 1 if at_end or not error.column or error.column < 1 else error.column
+
+
 def _fault(text: str, error: UnexpectedInput) -> LineFault:
-    column = error.column if error.column and error.column > 0 else len(text) + 1
+    column = fault_column(text, error)
     rest = text[column - 1 :]
     if rest.startswith('"') or (
         isinstance(error, UnexpectedCharacters) and '"' in rest.split()[0] if rest else False
