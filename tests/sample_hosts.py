@@ -28,9 +28,7 @@ def rulesets(files: tuple[str, ...]) -> list[Ruleset]:
     number = 0
     for name in files:
         family = int(name[-1])
-        result.append(
-            parse_ruleset((FOLDER / name).read_bytes(), name, family=family, first_number=number)
-        )
+        result.append(parse_ruleset((FOLDER / name).read_bytes(), name, family=family, first_number=number))
         number = max([number, *(rule.number + 1 for rule in result[-1].rules)])
     return result
 

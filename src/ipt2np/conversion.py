@@ -9,13 +9,14 @@ from enum import Enum
 from ipt2np.cni.base import Cni, Fitted, Identity, PolicyFault, Reading
 from ipt2np.cni.registry import CNIS
 from ipt2np.cni.render import render
-from ipt2np.errors import InternalError
+from ipt2np.errors import InternalError, UsageError
 from ipt2np.findings import Finding
 from ipt2np.findings.collect import decision_findings, remedy
 from ipt2np.planning import InDoubt, PolicyPlan, translate
 from ipt2np.proof import Proof, prove
 from ipt2np.reporting.ledger import Ledger, ledger
 from ipt2np.rules.assumptions import Assumptions
+from ipt2np.rules.matches.set import sets_named
 from ipt2np.rules.model import Ruleset
 from ipt2np.semantics import Decision, Facts, decide
 
@@ -80,6 +81,7 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
 
     ``also`` are rulesets loaded beside them on the same host: packets must be accepted by all.
     """
+    _check_subjects(options.assumptions, (*rulesets, *also))
     decision = decide(
         rulesets,
         options.assumptions,
@@ -104,6 +106,21 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
         f"{names}: INPUT as ingress of the pods that replace the host; made by ipt2np {options.version}".rstrip(),
     )
     return Draft(options, cni, decision, plan, fitted, tuple(findings), text)
+
+
+def _check_subjects(assumptions: Assumptions, rulesets: Sequence[Ruleset]) -> None:
+    """UsageError where an assumption is about a rule or an ipset that no ruleset has."""
+    lines = {f"rule:{rule.location.line}" for ruleset in rulesets for rule in ruleset.rules}
+    lines |= {f"rule:{rule.location.file}:{rule.location.line}" for r in rulesets for rule in r.rules}
+    sets = {f"set:{name}" for ruleset in rulesets for name in sets_named(ruleset)}
+    for identifier in assumptions.chosen:
+        if identifier.startswith("rule:") and identifier not in lines:
+            raise UsageError(f"--assume {identifier}=…: there is no rule at that line")
+        if identifier.startswith("set:") and identifier not in sets:
+            known = ", ".join(sorted(each[4:] for each in sets)) or "none"
+            raise UsageError(
+                f"--assume {identifier}=…: no rule tests an ipset of that name; the rules name {known}"
+            )
 
 
 def _selector_findings(options: Options) -> list[Finding]:

@@ -39,17 +39,22 @@ def read_input(name: str) -> tuple[bytes, str]:
 def write_all(texts: Mapping[str, str]) -> None:
     """Writes every text to its file, or none: all are written beside their places before any is moved there.
 
-    UsageError where one cannot be written; files that existed then stay as they were.
+    What is no regular file (a pipe, a device) is written to as it is, last. UsageError where one cannot be
+    written; files that existed then stay as they were.
     """
     staged: list[tuple[str, Path]] = []
-    name = ""
+    streams: list[str] = []
+    name, so_far = "", "; nothing was written"
     try:
         for name, text in texts.items():
-            target = Path(name)
+            target = Path(name).resolve()
             if target.is_dir():
                 raise IsADirectoryError(None, "is a directory")
-            handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", dir=target.resolve().parent)
-            staged.append((temporary, target.resolve()))
+            if target.exists() and not target.is_file():
+                streams.append(name)
+                continue
+            handle, temporary = tempfile.mkstemp(prefix=f".{target.name[:80]}.", dir=target.parent)
+            staged.append((temporary, target))
             with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
                 stream.write(text)
                 stream.flush()
@@ -60,10 +65,14 @@ def write_all(texts: Mapping[str, str]) -> None:
             temporary, target = staged[0]
             name = str(target)
             Path(temporary).replace(target)
+            so_far = ""
             staged.pop(0)
+        for name in streams:
+            with Path(name).open("w", encoding="utf-8", errors="surrogateescape") as stream:
+                stream.write(texts[name])
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"{name}: cannot be written: {why}; nothing was written") from None
+        raise UsageError(f"{name}: cannot be written: {why}{so_far}") from None
     finally:
         for temporary, _ in staged:
             with contextlib.suppress(OSError):

@@ -632,7 +632,7 @@ def big_ruleset() -> str:
     numbers = range(6000)
     return dump(
         *(
-            f"-A INPUT -s 10.{n >> 8}.{n & 255}.{n * 7 % 256}/32 -p tcp -m tcp --dport {n % 5000 + 1} -m frob --x {n} -j ACCEPT"
+            f"-A INPUT -s 10.{n >> 8}.{n & 255}.{n * 7 % 256}/32 -p tcp --dport {n % 5000 + 1} -m frob --x {n} -j ACCEPT"
             for n in numbers
         )
     )

@@ -16,6 +16,7 @@ import yaml
 
 from ipt2np import (
     CNIS,
+    AddressSet,
     Conversion,
     Field,
     Identity,
@@ -33,7 +34,7 @@ from ipt2np.cni import kubernetes
 from ipt2np.cni.base import PolicyFault
 from ipt2np.cni.networkpolicy import is_name, load, selects, validate
 from tests.dumps import dump, parsed
-from tests.sample_hosts import FOLDER, HOSTS, IDENTITY, drafted, rulesets
+from tests.sample_hosts import HOSTS, IDENTITY, drafted, rulesets
 
 Rules = list[dict[str, Any]]
 MIB = 1 << 20
@@ -133,7 +134,9 @@ def test_all_ports_of_a_protocol_need_no_number(ports: str) -> None:
 
 
 def test_every_protocol_from_somewhere_is_a_rule_without_ports() -> None:
-    conversion = converted("-A INPUT -s 10.0.0.0/8 -j ACCEPT", "-A INPUT -s 10.1.0.0/16 -p tcp --dport 22 -j ACCEPT")
+    conversion = converted(
+        "-A INPUT -s 10.0.0.0/8 -j ACCEPT", "-A INPUT -s 10.1.0.0/16 -p tcp --dport 22 -j ACCEPT"
+    )
     assert ingress(conversion) == [{"from": peers("10.0.0.0/8")}]
     assert conversion.proof.verdict is Verdict.EQUAL
 
@@ -270,7 +273,9 @@ def assert_in_pieces(conversion: Conversion, largest: int) -> Rules:
     assert conversion.proof.verdict is Verdict.EQUAL
     names = [document["metadata"]["name"] for document in documents]
     assert len(set(names)) == len(names)
-    assert all(is_name(name) and name.startswith(conversion.draft.options.identity.name[:200]) for name in names)
+    assert all(
+        is_name(name) and name.startswith(conversion.draft.options.identity.name[:200]) for name in names
+    )
     labels = [document["metadata"]["labels"] for document in documents]
     assert all(label == labels[0] and set(label) == {"ipt2np/set"} for label in labels)
     for document in documents:
@@ -291,7 +296,13 @@ def small_objects(monkeypatch: pytest.MonkeyPatch) -> int:
 def test_a_ban_list_too_long_for_an_object_is_split(small_objects: int) -> None:
     conversion = converted(*random_bans(400), policy="ACCEPT")
     documents = assert_in_pieces(conversion, small_objects)
-    written = [hole for d in documents for r in d["spec"]["ingress"] for p in r["from"] for hole in p["ipBlock"].get("except", [])]
+    written = [
+        hole
+        for d in documents
+        for r in d["spec"]["ingress"]
+        for p in r["from"]
+        for hole in p["ipBlock"].get("except", [])
+    ]
     assert len(written) == len(set(written))
 
 
@@ -324,7 +335,8 @@ def test_a_piece_keeps_its_name_while_its_content_stays(small_objects: int) -> N
 @pytest.mark.usefixtures("small_objects")
 def test_pieces_of_a_long_name_have_names(name: str) -> None:
     conversion = convert(
-        [parsed(dump(*random_bans(400), policy="ACCEPT"))], Options(identity=Identity(name, "shop", {"app": "web"}))
+        [parsed(dump(*random_bans(400), policy="ACCEPT"))],
+        Options(identity=Identity(name, "shop", {"app": "web"})),
     )
     assert_in_pieces(conversion, 100_000)
 
@@ -347,17 +359,27 @@ def test_forty_thousand_bans_fit_an_api_server() -> None:
     assert_in_pieces(converted(*random_bans(40_000), policy="ACCEPT"), int(1.4 * MIB))
 
 
-def test_three_thousand_bans_before_fifteen_services_fit_an_api_server() -> None:
-    """The limits as they are. Each service has one ban of its own, so that each needs a rule with all of them."""
-    own = [
-        line
-        for n in range(15)
-        for line in (
-            f"-A INPUT -s 192.0.2.{4 * n}/32 -p tcp -m tcp --dport {2000 + 2 * n} -j DROP",
-            f"-A INPUT -p tcp -m tcp --dport {2000 + 2 * n} -j ACCEPT",
-        )
-    ]
-    assert_in_pieces(converted(*random_bans(3000), *own), int(1.4 * MIB))
+def test_one_block_with_forty_thousand_exceptions_comes_in_pieces() -> None:
+    """The limit as it is, on a rule by itself: small enough pieces, and the same addresses."""
+    excepts = [rule.split()[3] for rule in random_bans(40_000)]
+    ports = tcp(22, (8000, 8080))
+    rule = {"from": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": excepts}}], "ports": ports}
+    chunks = kubernetes._chunks([rule])
+    assert len(chunks) > 1
+    whole = AddressSet.everything(4)
+    left, written = AddressSet.of(4, []), 0
+    for chunk in chunks:
+        assert len(json.dumps([part for _, _, part in chunk])) < 1.3 * MIB
+        for _, _, part in chunk:
+            assert part["ports"] == ports
+            for peer in part["from"]:
+                block = AddressSet.cidrs(peer["ipBlock"]["cidr"]) - AddressSet.cidrs(
+                    *peer["ipBlock"]["except"]
+                )
+                written += sum(high - low + 1 for low, high in block.ranges)
+                left |= block
+    assert left == whole - AddressSet.cidrs(*excepts)
+    assert written == sum(high - low + 1 for low, high in left.ranges), "pieces overlap"
 
 
 # -- what an API server would not take -------------------------------------------------------------------
@@ -622,9 +644,15 @@ def test_two_objects_of_one_name_are_a_fault() -> None:
         (lambda policy: policy["spec"].update(policyTypes=["Egress"]), False),
         (lambda policy: policy["spec"].pop("policyTypes"), True),
         (lambda policy: policy["spec"].update(podSelector={"matchLabels": {"app": "db"}}), False),
-        (lambda policy: policy["spec"].update(podSelector={"matchLabels": {"app": "web", "zone": "a"}}), False),
+        (
+            lambda policy: policy["spec"].update(podSelector={"matchLabels": {"app": "web", "zone": "a"}}),
+            False,
+        ),
         *(
-            (lambda policy, e=expression: policy["spec"].update(podSelector={"matchExpressions": [e]}), expected)
+            (
+                lambda policy, e=expression: policy["spec"].update(podSelector={"matchExpressions": [e]}),
+                expected,
+            )
             for expression, expected in (
                 ({"key": "app", "operator": "In", "values": ["db", "web"]}, True),
                 ({"key": "app", "operator": "In", "values": ["db"]}, False),
@@ -671,4 +699,3 @@ def test_a_conclusion_from_the_drafted_text_is_the_conversion() -> None:
     hosts = rulesets(("web-server.v4",))
     drafted_host = draft(hosts, Options(identity=IDENTITY))
     assert conclude(drafted_host, drafted_host.text).text == convert(hosts, Options(identity=IDENTITY)).text
-    assert (FOLDER / "web-server.v4").exists()

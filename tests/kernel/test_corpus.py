@@ -76,12 +76,13 @@ def check(real: RealRuleset, backend: str) -> None:
     with _host_for(real, backend) as host:
         probes = boundary(text, family, host, PROBES)
         heard = ask(text, family, host, probes)
-        found = against(heard, [UNDECIDED_RATE if limited else PLAIN])
-        settled = Facts(interfaces=((host.interfaces[0], ()),), addresses=host.own(family)[:1])
-        question = Question(UNDECIDED_RATE.settings if limited else (), settled)
-        found += against(heard, [question], policies=False)
+        question = UNDECIDED_RATE if limited else PLAIN
+        found = against(heard, [question], policies=not (limited and raisable))
         if limited and raisable:
             found += against(ask(unlimited(text), family, host, probes), [PLAIN])
+        if len(host.interfaces) > 1 or len(host.own(family)) > 1:
+            settled = Facts(interfaces=((host.interfaces[0], ()),), addresses=host.own(family)[:1])
+            found += against(heard, [Question(question.settings, settled)], policies=False)
     assert not found, story(f"{real.name} ({real.path})", found)
 
 

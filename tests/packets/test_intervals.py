@@ -148,7 +148,7 @@ SMALL_BITS = 5
 def fewest() -> dict[Range, int]:
     """For each range of 5-bit numbers, the fewest aligned blocks whose union it is: a shortest path over its ends."""
     size = 1 << SMALL_BITS
-    result = {}
+    result: dict[Range, int] = {}
     for low in range(size):
         steps = {low: 0}
         for start in range(low, size):
@@ -192,7 +192,7 @@ def test_plain_cidrs_are_those_of_the_standard_library(
     addresses = AddressSet.of(family, ranges)
     make = ipaddress.IPv4Address if family == 4 else ipaddress.IPv6Address
     networks = [n for a, b in ranges for n in ipaddress.summarize_address_range(make(a), make(b))]
-    expected = [str(network) for network in ipaddress.collapse_addresses(networks)]
+    expected = [str(network) for network in ipaddress.collapse_addresses(networks)]  # type: ignore[type-var]
     assert addresses.to_cidrs() == expected
     if expected:
         assert AddressSet.cidrs(*expected) == addresses

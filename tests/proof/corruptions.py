@@ -47,7 +47,9 @@ def _blocks(documents: Documents) -> list[dict[str, Any]]:
     return [peer["ipBlock"] for rule in _rules(documents) for peer in rule.get("from", [])]
 
 
-def _on_one(pick: Callable[[Documents], list[Any]], change: Callable[[random.Random, Any], bool | None]) -> Corruption:
+def _on_one(
+    pick: Callable[[Documents], list[Any]], change: Callable[[random.Random, Any], bool | None]
+) -> Corruption:
     """Applies ``change`` to one of the things that ``pick`` finds."""
 
     def corruption(chance: random.Random, documents: Documents) -> bool:
@@ -139,7 +141,10 @@ def _halve(chance: random.Random, peers: list[dict[str, Any]]) -> bool:
 
 
 def _drop_one(key: str) -> Corruption:
-    return _on_one(lambda documents: _lists(documents, key), lambda chance, items: bool(items.pop(chance.randrange(len(items)))))
+    return _on_one(
+        lambda documents: _lists(documents, key),
+        lambda chance, items: bool(items.pop(chance.randrange(len(items)))),
+    )
 
 
 def _repeat_one(key: str) -> Corruption:
@@ -178,6 +183,11 @@ def _repeat_rule(chance: random.Random, spec: dict[str, Any]) -> bool:
         spec["ingress"].append(copy.deepcopy(chance.choice(spec["ingress"])))
         return True
     return False
+
+
+def _shuffle_rules(chance: random.Random, spec: dict[str, Any]) -> bool:
+    chance.shuffle(spec["ingress"])
+    return True
 
 
 def _cross_rules(chance: random.Random, documents: Documents) -> bool:
@@ -265,27 +275,38 @@ CORRUPTIONS: Mapping[str, Corruption] = {
     "an end port one up": _number(lambda chance, n: n + 1, "endPort"),
     "an end port one down": _number(lambda chance, n: n - 1, "endPort"),
     "a bit of an end port": _number(lambda chance, n: n ^ (1 << chance.randrange(16)), "endPort"),
-    "no end port": _on_one(lambda documents: [port for port in _ports(documents) if "endPort" in port], _drop("endPort")),
+    "no end port": _on_one(
+        lambda documents: [port for port in _ports(documents) if "endPort" in port], _drop("endPort")
+    ),
     "an end port": _on_one(
-        lambda documents: [port for port in _ports(documents) if "port" in port and "endPort" not in port], _add_end
+        lambda documents: [port for port in _ports(documents) if "port" in port and "endPort" not in port],
+        _add_end,
     ),
     "another protocol": _on_one(_ports, _swap_protocol),
     "no protocol": _on_one(_ports, _drop("protocol")),
     "an unknown protocol": _on_one(_ports, lambda chance, port: port.update(protocol="ICMP")),
-    "a protocol in lower case": _on_one(_ports, lambda chance, port: port.update(protocol=port["protocol"].lower())),
+    "a protocol in lower case": _on_one(
+        _ports, lambda chance, port: port.update(protocol=port["protocol"].lower())
+    ),
     "a port as text": _on_one(
         lambda documents: [port for port in _ports(documents) if "port" in port],
         lambda chance, port: port.update(port=str(port["port"])),
     ),
-    "no port number": _on_one(lambda documents: [port for port in _ports(documents) if "port" in port], _drop("port")),
+    "no port number": _on_one(
+        lambda documents: [port for port in _ports(documents) if "port" in port], _drop("port")
+    ),
     "a bit of a cidr": _edit_cidr(_flipped),
     "a cidr longer or shorter": _edit_cidr(_resized),
     "a bit of an except": _edit_except(_flipped),
     "an except longer or shorter": _edit_except(_resized),
     "one except less": _drop_one("except"),
-    "no excepts": _on_one(lambda documents: [block for block in _blocks(documents) if "except" in block], _drop("except")),
+    "no excepts": _on_one(
+        lambda documents: [block for block in _blocks(documents) if "except" in block], _drop("except")
+    ),
     "one except more": _on_one(_blocks, _add_except),
-    "an except of the whole block": _on_one(_blocks, lambda chance, block: block.update({"except": [block["cidr"]]})),
+    "an except of the whole block": _on_one(
+        _blocks, lambda chance, block: block.update({"except": [block["cidr"]]})
+    ),
     "one peer less": _drop_one("from"),
     "one service less": _drop_one("ports"),
     "one rule less": lambda chance, documents: _drop_rule(chance, _spec(chance, documents)),
@@ -319,7 +340,7 @@ REWRITINGS: Mapping[str, Corruption] = {
     "peers in another order": _shuffle("from"),
     "services in another order": _shuffle("ports"),
     "excepts in another order": _shuffle("except"),
-    "rules in another order": lambda chance, documents: chance.shuffle(_spec(chance, documents)["ingress"]) is None,
+    "rules in another order": lambda chance, documents: _shuffle_rules(chance, _spec(chance, documents)),
     "a rule twice": lambda chance, documents: _repeat_rule(chance, _spec(chance, documents)),
     "a peer twice": _repeat_one("from"),
     "a service twice": _repeat_one("ports"),

@@ -78,7 +78,11 @@ def cells(*texts: Documents) -> tuple[list[str], list[int]]:
         ports |= set(found.ports)
     for network in UNABLE:
         after = int(network.broadcast_address) + 1
-        sources |= {(network.version, n) for n in (int(network.network_address), after) if n >> network.max_prefixlen == 0}
+        sources |= {
+            (network.version, n)
+            for n in (int(network.network_address), after)
+            if n >> network.max_prefixlen == 0
+        }
     able = [(family, n) for family, n in sorted(sources) if not _unable(family, n)]
     return [address_text(family, n) for family, n in able], sorted(ports)
 

@@ -65,11 +65,16 @@ def test_boxes_of_what_a_host_accepts(host: str, in_doubt: InDoubt) -> None:
 def test_the_witness_of_a_box_is_in_the_box(recipe: Recipe) -> None:
     """Port 0 aside, which no policy can write: the witness then is port 1."""
     space = PacketSpace()
-    writable = space.values(Field.DESTINATION_PORT, ((1, 65535),)) & space.values(Field.SOURCE_PORT, ((1, 65535),))
+    writable = space.values(Field.DESTINATION_PORT, ((1, 65535),)) & space.values(
+        Field.SOURCE_PORT, ((1, 65535),)
+    )
     packets = recipe(space).packets & writable
     for box in boxes(packets):
         witness = box.witness()
-        assert witness["source"] == AddressSet(box.family, box.sources.ranges[:1]).to_cidrs()[0].partition("/")[0]
+        assert (
+            witness["source"]
+            == AddressSet(box.family, box.sources.ranges[:1]).to_cidrs()[0].partition("/")[0]
+        )
         assert witness.get("port", 1) == box.ports[0][0] or "port" not in witness
         assert ("port" in witness) == (box.protocols[0][0] in (*PROTOCOLS.values(), 33, 136))
 

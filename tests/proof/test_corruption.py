@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from typer.testing import CliRunner
 
-from ipt2np import Conversion, Draft, InDoubt, InternalError, OtherFamily, conclude, conversion
+from ipt2np import Conversion, Draft, InDoubt, InternalError, OtherFamily, conclude
+from ipt2np import render as rendered
 from ipt2np.cli.main import app
 from tests.sample_hosts import FOLDER, HOSTS, IDENTITY, drafted
 
@@ -25,8 +27,14 @@ from .meaning import Change, Documents, changed, dumped
 CASES = [
     *((host, InDoubt.DENY, OtherFamily.DENY) for host in HOSTS),
     # Undecided rules, taken the open way; and both families from one dump.
-    *((host, InDoubt.ALLOW, OtherFamily.DENY) for host in ("odd-matches.v4", "two-interfaces.v4", "mail-server.v6", "docker-host.v4")),
-    *((host, InDoubt.DENY, OtherFamily.SAME) for host in ("web-server.v4", "ban-list.v4", "subnet-with-a-hole.v4")),
+    *(
+        (host, InDoubt.ALLOW, OtherFamily.DENY)
+        for host in ("odd-matches.v4", "two-interfaces.v4", "mail-server.v6", "docker-host.v4")
+    ),
+    *(
+        (host, InDoubt.DENY, OtherFamily.SAME)
+        for host in ("web-server.v4", "ban-list.v4", "subnet-with-a-hole.v4")
+    ),
 ]
 IDS = [f"{host} {in_doubt.value} {other.value}" for host, in_doubt, other in CASES]
 MANGLED = 14
@@ -176,21 +184,25 @@ def run(*arguments: str) -> tuple[int, str, str]:
 
 def spoil_rendering(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Between rendering and reading back, something goes wrong."""
-    rendered: Callable[..., str] = conversion.render
 
-    def render(*arguments: object) -> str:
-        spoilt = corrupted(CORRUPTIONS[name], random.Random(1), list(yaml.safe_load_all(rendered(*arguments))))
+    def render(*arguments: Any) -> str:
+        spoilt = corrupted(
+            CORRUPTIONS[name], random.Random(1), list(yaml.safe_load_all(rendered(*arguments)))
+        )
         assert spoilt is not None
         return dumped(spoilt)
 
-    monkeypatch.setattr(conversion, "render", render)
+    monkeypatch.setattr("ipt2np.conversion.render", render)
 
 
 @pytest.mark.parametrize(
     ("host", "corruption"),
     [
         *(("file-server-ranges.v4", name) for name in ("one peer less", "a port one up", "another kind")),
-        *(("subnet-with-a-hole.v4", name) for name in ("no excepts", "an except longer or shorter", "no from")),
+        *(
+            ("subnet-with-a-hole.v4", name)
+            for name in ("no excepts", "an except longer or shorter", "no from")
+        ),
         *(("docker-host.v4", name) for name in ("another protocol", "another namespace", "egress only")),
         *(("odd-matches.v4", name) for name in ("an empty rule more", "a policy less")),
     ],
@@ -235,7 +247,9 @@ def test_two_objects_of_one_name_do_not_add_up() -> None:
     (policy,) = yaml.safe_load_all(draft.text)
     rules = policy["spec"]["ingress"]
     halves = [{**policy, "spec": {**policy["spec"], "ingress": part}} for part in (rules[:1], rules[1:])]
-    named_apart = [{**half, "metadata": {**half["metadata"], "name": f"part-{n}"}} for n, half in enumerate(halves)]
+    named_apart = [
+        {**half, "metadata": {**half["metadata"], "name": f"part-{n}"}} for n, half in enumerate(halves)
+    ]
     assert not isinstance(attempt(draft, dumped(named_apart)), str)
     assert isinstance(attempt(draft, dumped(halves)), str)
 
@@ -243,9 +257,16 @@ def test_two_objects_of_one_name_do_not_add_up() -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        pytest.param(lambda text: text.replace("kind: NetworkPolicy", "kind: 2020-99-99"), id="a day that is none"),
-        pytest.param(lambda text: text.replace("protocol: TCP", "protocol: [TCP]"), id="a list for a protocol"),
-        pytest.param(lambda text: text.replace("matchLabels:", "matchExpressions: [5]\n    matchLabels:"), id="a number for an expression"),
+        pytest.param(
+            lambda text: text.replace("kind: NetworkPolicy", "kind: 2020-99-99"), id="a day that is none"
+        ),
+        pytest.param(
+            lambda text: text.replace("protocol: TCP", "protocol: [TCP]"), id="a list for a protocol"
+        ),
+        pytest.param(
+            lambda text: text.replace("matchLabels:", "matchExpressions: [5]\n    matchLabels:"),
+            id="a number for an expression",
+        ),
         pytest.param(lambda text: "\x00" + text, id="a control character"),
         pytest.param(lambda text: text + "\n---\n- a list\n", id="a list for an object"),
         pytest.param(lambda text: "{" + text, id="no YAML"),

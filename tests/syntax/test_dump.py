@@ -226,7 +226,7 @@ IN_TABLE = 6
     ("-A INPUT stray -j ACCEPT", "stray", "'stray' belongs to no option"),
     ("-A INPUT -j ACCEPT stray", "stray", "'stray' belongs to no option"),
     ("-A INPUT ! ! -s 10.0.0.1 -j ACCEPT", "! -s", "! stands twice"),
-    ("-A INPUT ! -s ! 10.0.0.1 -j ACCEPT", "! 10", "-s: '!' is not an address"),
+    ("-A INPUT ! -s ! 10.0.0.1 -j ACCEPT", "! 10", "-s needs a value"),
     ("-A INPUT -s 10.0.0.1 !", "!", "nothing stands after !"),
     ("-A INPUT ! -j ACCEPT", "!", "-j cannot be negated"),
     ("-A INPUT ! -m tcp -j ACCEPT", "!", "-m cannot be negated"),
@@ -278,7 +278,7 @@ def test_a_bad_line_is_told_with_its_place_and_the_very_words(line: str, at: str
     ("-A INPUT -p tcp --tcp-flags SYN", "--tcp-flags needs a value"),
     ("-A INPUT -j REJECT --reject-with", "--reject-with needs a value"),
     ("-A INPUT -m set --match-set bad", "--match-set needs a value"),
-    ("-A INPUT -s !", "-s: '!' is not an address"),
+    ("-A INPUT -s !", "-s needs a value"),
     ("-A", "the line ends too early"),
     (":web", "the line ends too early"),
     ("-P INPUT", "the line ends too early"),
@@ -334,8 +334,8 @@ def test_bytes_that_are_not_utf8_are_told_with_their_place(
 def test_a_no_break_space_is_named_for_what_it_is() -> None:
     line = "-A INPUT -s 10.0.0.1\N{NO-BREAK SPACE}-j ACCEPT"
     (problem,) = problems(dump(line))
-    assert problem.location.column == line.index("\N{NO-BREAK SPACE}") + 1
-    assert "'-j' is not expected here" not in problem.message
+    assert problem.location.column == line.index("10.0.0.1") + 1
+    assert r"10.0.0.1\xa0-j" in problem.message
 
 
 def test_all_faults_of_a_file_are_told_at_once_in_its_order() -> None:

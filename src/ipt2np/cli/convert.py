@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -212,7 +214,6 @@ def convert(
 
         if cni not in CNIS:
             raise UsageError(f"--cni {cni}: not known; there is {', '.join(CNIS)}")
-        _check_outputs(output, report or [])
         options = Options(
             identity=identity_of(rules, name, namespace, pod_selector),
             placeholder_selector=pod_selector is None,
@@ -229,6 +230,7 @@ def convert(
             version=__version__,
         )
         inputs = _Inputs(rules, rules6, tuple(also_rules or []), ipset, addr, tuple(route or []))
+        _check_outputs(output, report or [], inputs.names())
         conversion = _converted(inputs, options, quiet)
         _write(conversion, output, report or [], options.version)
         failed = _tell(conversion, fail_on, quiet)
@@ -254,7 +256,7 @@ class _Inputs:
         ]
 
 
-def _check_outputs(output: str, reports: Sequence[str]) -> None:
+def _check_outputs(output: str, reports: Sequence[str], inputs: Sequence[str]) -> None:
     from ipt2np.errors import UsageError
 
     for name in reports:
@@ -263,6 +265,10 @@ def _check_outputs(output: str, reports: Sequence[str]) -> None:
     places = [str(Path(name).resolve()) for name in [output, *reports] if name != "-"]
     if len(set(places)) < len(places):
         raise UsageError("two outputs go to the same file")
+    read = {str(Path(name).resolve()): name for name in inputs if name != "-"}
+    for place in places:
+        if place in read:
+            raise UsageError(f"{read[place]} is an input: writing the output there would destroy it")
 
 
 def _converted(inputs: _Inputs, options: Options, quiet: bool) -> Conversion:
@@ -336,7 +342,20 @@ def _write(conversion: Conversion, output: str, reports: Sequence[str], version:
         texts[output] = conversion.text
     write_all(texts)
     if output == "-":
-        typer.echo(conversion.text, nl=False)
+        _print(conversion.text)
+
+
+def _print(text: str) -> None:
+    """Writes to standard output. A reader that went away has all that it wanted; a full disk is an error."""
+    from ipt2np.errors import UsageError
+
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise UsageError(f"standard output cannot be written: {error.strerror or error}") from None
 
 
 def _tell(conversion: Conversion, fail_on: FailOn, quiet: bool) -> bool:

@@ -13,9 +13,9 @@ def reported_errors() -> Iterator[None]:
     """Turns every failure into one message and its exit status."""
     from rich.console import Console
 
-    from ipt2np.cni.render import printable
     from ipt2np.errors import InputError, InternalError, UsageError
     from ipt2np.reporting.terminal import problem_lines, write
+    from ipt2np.text import printable
 
     console = Console(stderr=True)
     try:
@@ -26,7 +26,7 @@ def reported_errors() -> Iterator[None]:
     except UsageError as error:
         console.print(f"error: {printable(str(error), 1000)}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
-    except (typer.Exit, BrokenPipeError):
+    except typer.Exit:
         raise
     except KeyboardInterrupt:
         console.print("interrupted; nothing was written")
@@ -40,7 +40,7 @@ def reported_errors() -> Iterator[None]:
 def _internal(console: object, message: str) -> None:
     from rich.console import Console
 
-    from ipt2np.cni.render import printable
+    from ipt2np.text import printable
 
     assert isinstance(console, Console)
     console.print(

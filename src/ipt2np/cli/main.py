@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-
 import typer
 
 from ipt2np.cli.convert import convert
@@ -41,12 +38,7 @@ app.command()(convert)
 
 def run() -> None:
     """The entry point: exit codes 0 done, 1 a finding at or above --fail-on, 2 bad input or usage, 3 internal error."""
-    try:
-        app()
-    except BrokenPipeError:
-        # The reader of our output went away; what it has is all that it wanted.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    app()
 
 
 if __name__ == "__main__":

@@ -16,11 +16,12 @@ from ipt2np.packets import Field, PacketSet, PacketSpace
 from ipt2np.packets.intervals import merged
 from ipt2np.planning import PlanEffect, PolicyPlan
 from ipt2np.rules.model import Rule
+from ipt2np.text import printable
 
 NAMES = {number: name for name, number in PROTOCOLS.items()}
 OBJECT_BYTES = 700_000
 """Split above this: an API server takes 1.5 MiB (etcd --max-request-bytes), annotations and comments aside."""
-OPEN_GROUPS = 64
+OPEN_GROUPS = 32
 """How many groups of services a further one is tried against; bounds the work, not the result's meaning."""
 FIRST_RULES = 20
 
@@ -38,13 +39,13 @@ class _Group:
 
     def takes(self, other: dict[int, Sources]) -> dict[int, Sources] | None:
         """The sources of both together, None where no set of sources suits both."""
-        joined = {}
         for family, (wanted, allowed) in self.sources.items():
-            wanted, allowed = wanted | other[family][0], allowed & other[family][1]
-            if not wanted <= allowed:
+            if not (wanted <= other[family][1] and other[family][0] <= allowed):
                 return None
-            joined[family] = (wanted, allowed)
-        return joined
+        return {
+            family: (wanted | other[family][0], allowed & other[family][1])
+            for family, (wanted, allowed) in self.sources.items()
+        }
 
 
 class _Services:
@@ -324,7 +325,7 @@ def _object(
 ) -> Object:
     places = [f"{rule.location.file}:{rule.location.line}" for rule in behind]
     annotations = {
-        "ipt2np/source": source_note[:1000],
+        "ipt2np/source": printable(source_note, 1000),
         "ipt2np/rules": str(len(behind)),
         "ipt2np/rules-digest": _digest(
             "\n".join(f"{place} {rule.text}" for place, rule in zip(places, behind, strict=True))
@@ -332,7 +333,9 @@ def _object(
     }
     if places:
         more = f" and {len(places) - FIRST_RULES} more" if len(places) > FIRST_RULES else ""
-        annotations["ipt2np/first-rules"] = ", ".join(place[-200:] for place in places[:FIRST_RULES]) + more
+        annotations["ipt2np/first-rules"] = (
+            ", ".join(printable(place[-200:], 1000) for place in places[:FIRST_RULES]) + more
+        )
     metadata: Object = {"name": name, "namespace": identity.namespace}
     if split:
         metadata["labels"] = {"ipt2np/set": identity.name[:63].rstrip("-.")}

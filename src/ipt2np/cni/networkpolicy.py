@@ -19,6 +19,9 @@ from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
 API_VERSION, KIND = "networking.k8s.io/v1", "NetworkPolicy"
 PROTOCOLS: Mapping[str, int] = {"TCP": 6, "UDP": 17, "SCTP": 132}
 
+LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's loader where PyYAML was built with it: the same result, ten times as fast."""
+
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _NAMESPACE = re.compile(_LABEL)
@@ -181,7 +184,7 @@ def validate(policy: Object) -> None:
 def load(text: str) -> list[Object]:
     """The objects of a YAML stream, each valid. PolicyFault where one is not, or the text is no YAML."""
     try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+        documents = [document for document in yaml.load_all(text, Loader=LOADER) if document is not None]
     except yaml.YAMLError as error:
         raise PolicyFault(f"not YAML: {error}") from None
     for document in documents:

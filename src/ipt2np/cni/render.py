@@ -11,15 +11,15 @@ import yaml
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from ipt2np.cni.base import Cni, EmittedRule, Fitted
+from ipt2np.cni.networkpolicy import LOADER
 from ipt2np.errors import InternalError
 from ipt2np.resources import read_template
+from ipt2np.text import printable
 
-REMARK_WIDTH = 160
 REMARKED_RULES = 8
 """A comment over an emitted rule names so many rules and counts the others."""
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}")
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def scalar(value: Any) -> str:
@@ -28,12 +28,6 @@ def scalar(value: Any) -> str:
     if _PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
         return text
     return yaml.safe_dump(text, default_style='"', allow_unicode=False, width=2**31).rstrip("\n")
-
-
-def printable(text: str, width: int = REMARK_WIDTH) -> str:
-    """``text`` on one line: anything but printable characters escaped, cut to ``width``."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-    return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
 @cache
@@ -79,6 +73,6 @@ def render(cni: Cni, fitted: Fitted, header: str) -> str:
 
 def _read_back(text: str) -> Sequence[Any]:
     try:
-        return list(yaml.load_all(text, Loader=_LOADER))
+        return list(yaml.load_all(text, Loader=LOADER))
     except yaml.YAMLError as error:
         raise InternalError(f"a template made text that is no YAML: {error}") from None

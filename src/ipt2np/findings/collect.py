@@ -72,7 +72,7 @@ def has_option(rule: Rule, options: Sequence[str]) -> bool:
 
 def arrives(side: Side, rule: Rule) -> bool:
     """True where some packet that can exist gets as far as the rule and may match it."""
-    return any(side.arrivals(rule, half) for half in Half)
+    return any(side.arrives(rule, half) for half in Half)
 
 
 def relied_on(decision: Decision) -> dict[str, list[Rule]]:
@@ -148,19 +148,24 @@ def input_findings(decision: Decision) -> list[Finding]:
     return result
 
 
+def statement_of(decision: Decision, identifier: str) -> str:
+    """What an assumption says of this host: facts that were given, else its general statement."""
+    facts = decision.facts
+    if identifier == "interface" and facts.interfaces:
+        return "packets come in on " + ", ".join(
+            name + ("=" + ",".join(cidrs) if cidrs else "") for name, cidrs in facts.interfaces
+        )
+    if identifier == "address" and facts.addresses:
+        return f"the pod stands for {', '.join(facts.addresses)}"
+    return decision.assumptions.statement(identifier)
+
+
 def assumption_findings(decision: Decision) -> list[Finding]:
     """One finding for each assumption that rules rely on, and the two that every policy relies on."""
     result: list[Finding] = []
     for identifier, rules in relied_on(decision).items():
         code = _ASSUMPTION_CODES.get(identifier, "N2P105")
-        statement = decision.assumptions.statement(identifier)
-        if identifier == "interface":
-            given = ", ".join(
-                name + ("=" + ",".join(cidrs) if cidrs else "") for name, cidrs in decision.facts.interfaces
-            )
-            statement = f"packets come in on {given}"
-        elif identifier == "address":
-            statement = f"the pod stands for {', '.join(decision.facts.addresses)}"
+        statement = statement_of(decision, identifier)
         result.append(
             Finding(
                 code,
@@ -354,14 +359,8 @@ def connection_findings(decision: Decision) -> list[Finding]:
                     )
                 )
     for side, rule in path_rules(decision):
-        first = side.arrivals(rule, Half.FIRST)
-        if (
-            first
-            and not isinstance(rule.target, Jump)
-            and not first & decision.judged.some(Field.DESTINATION)
-            and effect_of(rule) in (Effect.ACCEPT, Effect.DROP, Effect.REJECT)
-            and not side.arrivals(rule, Half.LATER) & decision.judged
-        ):
+        acts = effect_of(rule) in (Effect.ACCEPT, Effect.DROP, Effect.REJECT)
+        if acts and side.arrives(rule, Half.FIRST) and not _opens_connections(decision, side, rule):
             silent.append(rule)
         if effect_of(rule) is Effect.ACCEPT and any(
             clause.option in ("--state", "--ctstate")
@@ -406,6 +405,12 @@ def connection_findings(decision: Decision) -> list[Finding]:
 
 def _words(values: tuple[object, ...]) -> frozenset[str]:
     return values[0] if values and isinstance(values[0], frozenset) else frozenset()
+
+
+def _opens_connections(decision: Decision, side: Side, rule: Rule) -> bool:
+    """True where the rule sees a packet of a connection that counts."""
+    arrivals = (side.walks[half].arrivals.get(rule.number) for half in Half)
+    return any(found is not None and found.meets(decision.judged) for found in arrivals)
 
 
 def _later_refused(decision: Decision, side: Side) -> PacketSet:

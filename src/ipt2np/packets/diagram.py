@@ -165,6 +165,48 @@ class Diagram:
 
         return step(a, b)
 
+    def subset(self, a: int, b: int) -> bool:
+        """True where every packet of the set ``a`` is in ``b``; stops at the first that is not."""
+        levels, lows, highs = self.level, self.low, self.high
+        seen: set[tuple[int, int]] = set()
+        pending = [(a, b)]
+        while pending:
+            a, b = pending.pop()
+            if a in (FALSE, b) or b == TRUE:
+                continue
+            if a == TRUE or b == FALSE:
+                return False
+            level, other = levels[a], levels[b]
+            first = min(level, other)
+            a0, a1 = (lows[a], highs[a]) if level == first else (a, a)
+            b0, b1 = (lows[b], highs[b]) if other == first else (b, b)
+            for pair in ((a0, b0), (a1, b1)):
+                if pair not in seen:
+                    seen.add(pair)
+                    pending.append(pair)
+        return True
+
+    def meets(self, a: int, b: int) -> bool:
+        """True where the sets have a packet in common; stops at the first."""
+        levels, lows, highs = self.level, self.low, self.high
+        seen: set[tuple[int, int]] = set()
+        pending = [(a, b)]
+        while pending:
+            a, b = pending.pop()
+            if FALSE in (a, b):
+                continue
+            if TRUE in (a, b) or a == b:
+                return True
+            level, other = levels[a], levels[b]
+            first = min(level, other)
+            a0, a1 = (lows[a], highs[a]) if level == first else (a, a)
+            b0, b1 = (lows[b], highs[b]) if other == first else (b, b)
+            for pair in ((a0, b0), (a1, b1)):
+                if pair not in seen:
+                    seen.add(pair)
+                    pending.append(pair)
+        return False
+
     # -- maps -----------------------------------------------------------------------------------------
 
     def choose(self, test: int, yes: int, no: int) -> int:

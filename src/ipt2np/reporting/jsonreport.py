@@ -7,7 +7,7 @@ from typing import Any
 
 from ipt2np.conversion import Conversion
 from ipt2np.findings import Finding
-from ipt2np.findings.collect import relied_on
+from ipt2np.findings.collect import relied_on, statement_of
 from ipt2np.packets.intervals import Range
 from ipt2np.proof.boxes import Box, whole
 from ipt2np.proof.prove import ProvenDifference
@@ -89,7 +89,7 @@ def _assumptions(conversion: Conversion) -> list[dict[str, Any]]:
             {
                 "id": identifier,
                 "value": value,
-                "statement": decision.assumptions.statement(identifier),
+                "statement": statement_of(decision, identifier),
                 "lines": [
                     {"file": rule.location.file, "line": rule.location.line}
                     for rule in relied.get(identifier, [])

@@ -88,6 +88,7 @@ class _Judge:
         self.decision = decision
         self.admits = reading.admits
         self.defined = ~reading.undefined
+        self.wrongly_admitted = reading.admits & (decision.judged - decision.may_accept)
         self.assumed = assumed
         self.on_path = {side.family: set(side.walker.order) for side in decision.sides}
 
@@ -98,11 +99,10 @@ class _Judge:
         effect = effect_of(rule)
         if effect is Effect.CONTINUE and not isinstance(rule.target, Jump):
             return Fate.NOT_APPLICABLE
-        matching = any(meaning.may & side.possible for side in walked for meaning in side.meanings(rule))
+        matching = any(m.may.meets(side.possible) for side in walked for m in side.meanings(rule))
         if not matching:
-            return Fate.NOT_APPLICABLE
-        arriving = [(side, half) for side in walked for half in Half if side.arrivals(rule, half)]
-        if not arriving:
+            return Fate.ASSUMED if rule.number in self.assumed else Fate.NOT_APPLICABLE
+        if not any(side.arrives(rule, half) for side in walked for half in Half):
             return Fate.UNREACHABLE
         undecided = any(not meaning.exact for side in walked for meaning in side.meanings(rule))
         settled = Fate.ASSUMED if rule.number in self.assumed else Fate.KEPT
@@ -115,25 +115,16 @@ class _Judge:
             first |= side.arrivals(rule, Half.FIRST)
         packets = first.some(Field.DESTINATION).some(Field.INTERFACE) & self.decision.judged
         if effect is Effect.ACCEPT:
-            return self._accepting(rule, packets, undecided, settled)
-        if undecided or effect is Effect.REJECT or packets & self.admits & self._denied(rule):
+            return self._accepting(packets, undecided, settled)
+        if undecided or effect is Effect.REJECT or packets.meets(self.wrongly_admitted):
             return Fate.APPROXIMATED
         return settled
 
-    def _denied(self, rule: Rule) -> PacketSet:
-        """What the decision certainly refuses: elsewhere the projection lets another rule speak."""
-        return self.decision.judged - self.decision.may_accept
-
-    def _accepting(self, rule: Rule, packets: PacketSet, undecided: bool, settled: Fate) -> Fate:
-        if not packets:
-            # Only later packets, or packets that open no connection: replies pass by themselves.
-            return Fate.APPROXIMATED if undecided else settled
+    def _accepting(self, packets: PacketSet, undecided: bool, settled: Fate) -> Fate:
         accepted = packets & self.decision.may_accept
         if not accepted:
-            return settled
-        kept = accepted & self.admits & self.defined
-        if not kept:
-            return Fate.KEPT if accepted & self.admits and not undecided else Fate.LOST
+            # Only later packets, or packets that open no connection: replies pass by themselves.
+            return Fate.APPROXIMATED if undecided else settled
         if accepted <= self.admits and not undecided:
             return settled
-        return Fate.APPROXIMATED
+        return Fate.APPROXIMATED if (accepted & self.admits).meets(self.defined) else Fate.LOST

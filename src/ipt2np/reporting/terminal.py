@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
-from ipt2np.cni.render import printable
 from ipt2np.conversion import Conversion
 from ipt2np.errors import Problem
 from ipt2np.findings import Finding, Severity
 from ipt2np.proof.prove import ProvenDifference, Verdict
 from ipt2np.reporting.jsonreport import ranges_text
 from ipt2np.reporting.ledger import Fate
+from ipt2np.text import printable
 
 SHOWN_DIFFERENCES = 12
 SHOWN_PROBLEMS = 200
@@ -139,6 +141,9 @@ def _shown(character: str) -> str:
 
 
 def write(console: Console, lines: Iterator[Text]) -> None:
-    """Prints lines as they are: no markup, no wrapping inside words, no emoji."""
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, emoji=False, markup=False)
+    """Prints lines as they are: no markup, no wrapping inside words, no emoji. A reader may go away meanwhile."""
+    try:
+        for line in lines:
+            console.print(line, soft_wrap=True, highlight=False, emoji=False, markup=False)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

@@ -63,6 +63,12 @@ class MatchExtension:
     """Protocol numbers for which ``-p`` alone makes this match's options known."""
     options: ClassVar[tuple[Option, ...]] = ()
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, MatchExtension) and type(other) is type(self) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.name))
+
     def named(self, name: str) -> Option | None:
         """The option called ``name``, or None."""
         return self._by_name().get(name)
@@ -96,12 +102,6 @@ class UnknownMatch(MatchExtension):
     def meaning(self, clauses: tuple[Clause, ...], view: View) -> Meaning:
         """May hold for any packet."""
         return view.undecided(f"the match -m {self.name}, which is not known")
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, UnknownMatch) and other.name == self.name
-
-    def __hash__(self) -> int:
-        return hash(self.name)
 
 
 class Effect(Enum):

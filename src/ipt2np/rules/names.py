@@ -7,6 +7,7 @@ the machine. ICMP: libxt_icmp.h of iptables 1.8.9.
 
 from __future__ import annotations
 
+import re
 import socket
 from collections.abc import Mapping
 
@@ -80,10 +81,26 @@ ICMPV6_TYPES: Mapping[str, IcmpType] = {
 }  # fmt: skip
 
 
+_NUMBER = re.compile(r"0[xX][0-9A-Fa-f]{1,16}|0[0-7]{0,22}|[1-9][0-9]{0,19}")
+
+
+def number_of(text: str, most: int) -> int | None:
+    """The number from 0 to ``most`` that iptables reads, or None.
+
+    As strtoul(3) with base 0 (libxtables/xtables.c, xtables_strtoui): 0x begins hexadecimal, 0 octal.
+    """
+    if not _NUMBER.fullmatch(text):
+        return None
+    base = 10 if text[0] != "0" else 16 if text[1:2] in ("x", "X") else 8
+    value = int(text, base)
+    return value if value <= most else None
+
+
 def protocol_number(text: str) -> int | None:
     """The protocol's number 0..255 (``all`` is 0, which means any), or None."""
-    if text.isdecimal() and text.isascii():
-        return int(text) if int(text) <= 255 else None
+    number = number_of(text, 255)
+    if number is not None:
+        return number
     name = text.lower()
     return 0 if name == "all" else PROTOCOLS.get(name)
 
@@ -95,8 +112,9 @@ def protocol_name(number: int) -> str:
 
 def port_number(text: str) -> int | None:
     """The port 0..65535 that a number or service name stands for, or None."""
-    if text.isdecimal() and text.isascii():
-        return int(text) if len(text) <= 10 and int(text) <= 0xFFFF else None
+    number = number_of(text, 0xFFFF)
+    if number is not None or text[:1].isdecimal():
+        return number
     if text.lower() in SERVICES:
         return SERVICES[text.lower()]
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ipt2np.packets import AddressSet
 from ipt2np.packets.intervals import ADDRESS_BITS, Range, merged
 from ipt2np.rules.extension import Kind, ValueFault
-from ipt2np.rules.names import ICMP_TYPES, ICMPV6_TYPES, IcmpType, port_number, protocol_number
+from ipt2np.rules.names import ICMP_TYPES, ICMPV6_TYPES, IcmpType, number_of, port_number, protocol_number
 
 EXPANDED_PREFIXES = 4096
 """A non-contiguous mask is expanded into at most so many prefixes; above it the match is undecided."""
@@ -30,9 +30,10 @@ def word(text: str, family: int) -> str:
 
 def number(text: str, family: int) -> int:
     """A number, decimal or with a leading 0x."""
-    if not re.fullmatch(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}", text):
+    found = number_of(text, 2**64 - 1)
+    if found is None:
         raise ValueFault(f"{text!r} is not a number", "a number")
-    return int(text, 16 if text[:2].lower() == "0x" else 10)
+    return found
 
 
 def protocol(text: str, family: int) -> int:
@@ -45,10 +46,11 @@ def protocol(text: str, family: int) -> int:
 
 def _address(text: str, family: int) -> int:
     """One address as an integer; IPv4 may leave out trailing parts, as iptables allows (10 is 10.0.0.0)."""
-    if family == 4 and re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3}){0,3}", text):
-        parts = [int(part) for part in text.split(".")]
-        if max(parts) <= 255:
-            return int.from_bytes(bytes(parts + [0] * (4 - len(parts))), "big")
+    if family == 4 and text.count(".") <= 3:
+        parts = [number_of(part, 255) for part in text.split(".")]
+        given = [part for part in parts if part is not None]
+        if len(given) == len(parts):
+            return int.from_bytes(bytes(given + [0] * (4 - len(given))), "big")
     try:
         parsed = ipaddress.ip_address(text)
     except ValueError:
@@ -69,10 +71,11 @@ def _address(text: str, family: int) -> int:
 
 def _mask(text: str, family: int) -> int:
     bits = ADDRESS_BITS[family]
-    if text.isdecimal() and text.isascii():
-        if len(text) > 3 or int(text) > bits:
-            raise ValueFault(f"/{text} is not a prefix length", f"a prefix length from 0 to {bits}")
-        return ((1 << int(text)) - 1) << (bits - int(text))
+    if text.isdecimal():
+        length = number_of(text, bits)
+        if length is None:
+            raise ValueFault(f"/{text[:40]} is not a prefix length", f"a prefix length from 0 to {bits}")
+        return ((1 << length) - 1) << (bits - length)
     try:
         return int(ipaddress.IPv4Address(text) if family == 4 else ipaddress.IPv6Address(text))
     except ValueError:
@@ -134,7 +137,7 @@ def _port(text: str) -> int:
 def port_range(text: str, family: int) -> tuple[Range, ...]:
     """``PORT[:PORT]`` with either end left out for the least or greatest port."""
     first_text, colon, last_text = text.partition(":")
-    if not first_text and not last_text:
+    if not text:
         raise ValueFault(f"{text!r} is not a port or a range", "a port or FIRST:LAST, each from 0 to 65535")
     first = _port(first_text) if first_text else 0
     last = (_port(last_text) if last_text else 0xFFFF) if colon else first
@@ -162,11 +165,9 @@ def icmp_type(text: str, family: int) -> IcmpType | None:
     if len(named) == 1:
         return named[0]
     type_text, slash, code_text = text.partition("/")
-    if not re.fullmatch(r"[0-9]{1,3}", type_text) or (slash and not re.fullmatch(r"[0-9]{1,3}", code_text)):
-        raise ValueFault(f"{text!r} is not an ICMP type", "a type's name, a number, type/code, or any")
-    kind, code = int(type_text), int(code_text) if slash else None
-    if kind > 255 or (code is not None and code > 255):
-        raise ValueFault(f"{text!r} is not an ICMP type", "numbers from 0 to 255")
+    kind, code = number_of(type_text, 255), number_of(code_text, 255) if slash else None
+    if kind is None or (slash and code is None):
+        raise ValueFault(f"{text!r} is not an ICMP type", "a type's name, a number 0..255, type/code, or any")
     if family == 4 and kind == 255:
         return None
     return (kind, 0, 255) if code is None else (kind, code, code)

@@ -48,6 +48,11 @@ class Side:
         found = self.walks[half].arrivals.get(rule.number)
         return self.possible.space.nothing if found is None else found & self.possible
 
+    def arrives(self, rule: Rule, half: Half) -> bool:
+        """True where some possible packet of a half gets as far as the rule and may match it."""
+        found = self.walks[half].arrivals.get(rule.number)
+        return found is not None and found.meets(self.possible)
+
     def meanings(self, rule: Rule) -> list[Meaning]:
         """What the rule matches, in each half and walk state."""
         return [self.walker.meaning(rule, half, state) for half in Half for state in self.walker.states]
@@ -161,8 +166,9 @@ def decide(
     every = (*rulesets, *also)
     by_family: dict[int, list[Ruleset]] = {}
     for ruleset in rulesets:
-        if by_family.setdefault(ruleset.family, [ruleset]) != [ruleset]:
+        if ruleset.family in by_family:
             raise UsageError("two rulesets of the same family; give one IPv4 and one IPv6 dump")
+        by_family[ruleset.family] = [ruleset]
     for ruleset in also:
         if ruleset.family not in by_family:
             raise UsageError(

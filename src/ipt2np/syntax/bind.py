@@ -23,6 +23,11 @@ from ipt2np.rules.model import Clause, Jump, MatchUse, TargetUse
 from ipt2np.rules.targets import NOTRACK_OPTION, TARGETS, unknown_target
 from ipt2np.syntax.lines import RuleLine, Word
 
+SHORT_WITH_VALUE = "spdiojgmt"
+"""Short options that take a value, which may stand in the same word."""
+CORE_OPTIONS = ("--match", "--jump", "--goto", "--table", "--set-counters")
+"""Long options that belong to no extension."""
+
 
 class WordFault(Exception):
     """A word that the rule cannot have; ``word`` is where, None for the line's end."""
@@ -64,41 +69,50 @@ class _Binder:
         self.is_chain = is_chain
         self.words = line.words
         self.at = 0
+        self.pushed: Word | None = None
+        """The value that stood in the same word as its option, if it did."""
         self.header = _Loaded(Ip())
         self.matches: list[_Loaded] = []
         self.target: _Loaded | Jump | None = None
         self.target_word: Word | None = None
         self.protocol: int | None = None
-        self.table: str | None = None
+        self.table: Word | None = None
+        self.table_option: Word | None = None
         self.open_option: _Loaded | None = None
 
-    def take(self, option_word: Word, what: str) -> Word:
-        """The next word, whatever it looks like, as getopt takes an option's argument."""
-        if self.at >= len(self.words):
-            raise WordFault(None, f"{option_word.text} needs a value", what)
-        word = self.words[self.at]
+    def next(self) -> Word | None:
+        """The next word, None at the end of the line."""
+        if self.pushed is not None:
+            word, self.pushed = self.pushed, None
+            return word
         self.at += 1
+        return self.words[self.at - 1] if self.at <= len(self.words) else None
+
+    def take(self, option_word: Word, what: str) -> Word:
+        """The next word, whatever it looks like, as getopt takes an option's argument; ``--opt=value`` too."""
+        word = self.next()
+        if word is None:
+            raise WordFault(None, f"{option_word.text} needs a value", what)
+        if word.text.startswith("=") and word.column == option_word.column + option_word.width:
+            return Word(word.text[1:], word.column + 1, word.width - 1, "word")
         return word
 
     def bind(self) -> tuple[tuple[MatchUse, ...], TargetUse | Jump | None]:
         negated: Word | None = None
-        while self.at < len(self.words):
-            word = self.words[self.at]
-            self.at += 1
+        last: Word | None = None
+        while (word := self.next()) is not None:
             if word.role == "not":
                 if negated is not None:
                     raise WordFault(word, "! stands twice", "an option after the first !")
                 negated = word
                 continue
-            if word.role == "word" or not word.text.startswith("-"):
-                if self.open_option is not None and negated is None:
-                    self.open_option.text.append(_quoted(word.text))
-                    continue
-                raise WordFault(
-                    word, f"{word.text!r} belongs to no option", "an option such as -s, --dport or -j"
-                )
-            self.option(word, negated)
-            negated = None
+            option = self.detached(word)
+            if option is None:
+                self.keep(word, negated, last)
+            else:
+                self.option(option, negated)
+                negated = None
+            last = word
         if negated is not None:
             raise WordFault(negated, "nothing stands after !", "the option that ! negates")
         uses = [
@@ -107,6 +121,26 @@ class _Binder:
         ]
         target = self.finished_target(self.target) if isinstance(self.target, _Loaded) else self.target
         return tuple(use for use in uses if use.clauses or use.extension.name != "ip"), target
+
+    def keep(self, word: Word, negated: Word | None, last: Word | None) -> None:
+        """A word that is no option: part of an extension that is kept as text, or out of place."""
+        if self.open_option is None or negated is not None:
+            raise WordFault(
+                word, f"{word.text!r} belongs to no option", "an option such as -s, --dport or -j"
+            )
+        glued = word.text.startswith("=") and last is not None and word.column == last.column + last.width
+        if glued and self.open_option.text:
+            self.open_option.text[-1] += word.text
+        else:
+            self.open_option.text.append(_quoted(word.text))
+
+    def detached(self, word: Word) -> Word | None:
+        """The option that a word is or begins with (``-ptcp``), None for any other word."""
+        text = word.text
+        if len(text) > 2 and text[0] == "-" and text[1] in SHORT_WITH_VALUE:
+            self.pushed = Word(text[2:].removeprefix("="), word.column + 2, word.width - 2, "word")
+            return Word(text[:2], word.column, 2, "option")
+        return word if word.role == "option" else None
 
     def finished_target(self, loaded: _Loaded) -> TargetUse:
         extension = loaded.extension
@@ -122,7 +156,7 @@ class _Binder:
         return TargetUse(extension, tuple(loaded.clauses), " ".join(loaded.text))
 
     def option(self, word: Word, negated: Word | None) -> None:
-        name = word.text
+        name = self.completed(word.text)
         self.open_option = None
         if name in ("-m", "--match"):
             self.refuse_not(negated, word)
@@ -134,7 +168,7 @@ class _Binder:
             self.take(word, "a packet counter")
             self.take(word, "a byte counter")
         elif name in ("-t", "--table"):
-            self.table = self.take(word, "a table's name").text
+            self.table, self.table_option = self.take(word, "a table's name"), word
         else:
             loaded, declared = self.owner(word)
             if declared is None:
@@ -143,12 +177,28 @@ class _Binder:
             else:
                 self.clause(loaded, declared, word, negated)
 
+    def completed(self, name: str) -> str:
+        """One of the options of no extension written in full, where ``name`` is short for it alone."""
+        if not name.startswith("--") or name in CORE_OPTIONS:
+            return name
+        if any(each.extension.named(name) for each in self.candidates()):
+            return name
+        found = [each for each in CORE_OPTIONS if each.startswith(name)]
+        rivals = [
+            n
+            for e in self.candidates()
+            for o in e.extension.options or ()
+            for n in o.names
+            if n.startswith(name)
+        ]
+        return found[0] if len(found) == 1 and not rivals else name
+
     def refuse_not(self, negated: Word | None, word: Word) -> None:
         if negated is not None:
             raise WordFault(negated, f"{word.text} cannot be negated", "the option without !")
 
     def load(self, word: Word) -> None:
-        known = all_matches().get((word.text.lower(), self.family))
+        known = all_matches().get((word.text, self.family))
         self.matches.append(_Loaded(known if known is not None else UnknownMatch(word.text)))
         if known is None:
             self.open_option = self.matches[-1]
@@ -184,9 +234,6 @@ class _Binder:
                 if each is implied:
                     self.matches.append(implied)
                 return each, declared
-        short = self.attached(word)
-        if short is not None:
-            return self.header, short
         keeper = next((each for each in loaded if each.open_ended), None)
         if keeper is not None:
             return keeper, None
@@ -219,30 +266,13 @@ class _Binder:
                 return _Loaded(extension)
         return None
 
-    def attached(self, word: Word) -> Option | None:
-        """``-ptcp``: a short header option with its value in the same word."""
-        if word.text.startswith("--") or len(word.text) < 3:
-            return None
-        declared = self.header.extension.named(word.text[:2])
-        if declared is None or not declared.kinds:
-            return None
-        self.at -= 1
-        self.words = (
-            *self.words[: self.at],
-            Word(word.text[2:], word.column + 2, word.width - 2, "word"),
-            *self.words[self.at + 1 :],
-        )
-        return declared
-
     def clause(self, loaded: _Loaded, declared: Option, word: Word, negated: Word | None) -> None:
         values: list[object] = []
         for kind in declared.kinds:
             value = self.take(word, f"a value for {word.text}")
-            if value.role == "not" and not values and negated is None and self.at < len(self.words):
+            if value.role == "not" and not values and negated is None:
                 negated = value
                 value = self.take(word, f"a value for {word.text}")
-            if value.text.startswith("=") and value.column == word.column + word.width:
-                value = Word(value.text[1:], value.column + 1, value.width - 1, "word")
             try:
                 values.append(kind(value.text, self.family))
             except ValueFault as fault:
@@ -258,19 +288,20 @@ class _Binder:
                 raise WordFault(
                     negated, "! -p all matches nothing: iptables refuses it", "a protocol, or no -p at all"
                 )
-        elif any(c.option == declared.names[0] for c in loaded.clauses) and loaded.extension.name == "ip":
+        if loaded is self.header and any(c.option == declared.names[0] for c in loaded.clauses):
             raise WordFault(word, f"{word.text} stands twice in the rule", "each header option once")
         loaded.clauses.append(Clause(declared.names[0], negated is not None, tuple(values)))
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What a rule line says: its matches, its target and where it stands, the table where ``-t`` names one."""
+    """What a rule line says: its matches, its target and where that stands, ``-t`` and the table it names."""
 
     matches: tuple[MatchUse, ...]
     target: TargetUse | Jump | None
     target_word: Word | None
-    table: str | None
+    table_option: Word | None
+    table: Word | None
 
 
 def bind(line: RuleLine, family: int, is_chain: Callable[[str], bool]) -> Bound:
@@ -280,4 +311,4 @@ def bind(line: RuleLine, family: int, is_chain: Callable[[str], bool]) -> Bound:
     """
     binder = _Binder(line, family, is_chain)
     matches, target = binder.bind()
-    return Bound(matches, target, binder.target_word, binder.table)
+    return Bound(matches, target, binder.target_word, binder.table_option, binder.table)

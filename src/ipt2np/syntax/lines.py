@@ -166,17 +166,15 @@ def fault_column(text: str, error: UnexpectedInput) -> int:
 def _fault(text: str, error: UnexpectedInput) -> LineFault:
     column = fault_column(text, error)
     rest = text[column - 1 :]
-    if rest.startswith('"') or (
-        isinstance(error, UnexpectedCharacters) and '"' in rest.split()[0] if rest else False
-    ):
-        return LineFault(column, 1, "a quoted string is never closed", 'a closing "')
+    word = re.split(r"[ \t\r\f\v]", rest, maxsplit=1)[0]
+    if isinstance(error, UnexpectedCharacters) and '"' in word:
+        return LineFault(column + word.index('"'), 1, "a quoted string is never closed", 'a closing "')
     names: set[str] = set()
     if isinstance(error, UnexpectedCharacters):
         names = set(error.allowed or ())
     elif isinstance(error, UnexpectedToken):
         names = set(error.accepts or error.expected)
-    word = rest.split(maxsplit=1)[0] if rest.strip() else ""
     message = f"{word!r} is not expected here" if word else "the line ends too early"
-    if column == len(text) - len(text.lstrip()) + 1 and word:
+    if word and not text[: column - 1].strip(" \t\r\f\v"):
         message = f"this is no line of a ruleset: it begins with {word!r}"
     return LineFault(column, max(len(word), 1), message, _expected(names))

@@ -44,6 +44,15 @@ def _fragment(view: View) -> Meaning:
     return view.assumed("fragment", view.never(), "whether the packet is a fragment")
 
 
+def _ipv4(view: View) -> Meaning:
+    # iptables-restore skips a rule marked for the other family (iptables(8), -4 and -6).
+    return view.constantly(view.family == 4)
+
+
+def _ipv6(view: View) -> Meaning:
+    return view.constantly(view.family == 6)
+
+
 class Ip(MatchExtension):
     """``-s -d -p -i -o -f``; a negated list of addresses means none of them."""
 
@@ -55,6 +64,6 @@ class Ip(MatchExtension):
         option("--in-interface", "-i", kinds=interface, negatable=True, means=_in_interface),
         option("--out-interface", "-o", kinds=interface, negatable=True, means=_out_interface),
         option("--fragment", "-f", negatable=True, means=_fragment),
-        option("--ipv4", "-4"),
-        option("--ipv6", "-6"),
+        option("--ipv4", "-4", means=_ipv4),
+        option("--ipv6", "-6", means=_ipv6),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipt2np.rules.extension import MatchExtension, ValueFault, option
 from ipt2np.rules.meaning import Meaning, View
-from ipt2np.rules.model import Clause
+from ipt2np.rules.model import Clause, Ruleset
 from ipt2np.rules.values import number, word
 
 
@@ -25,6 +25,17 @@ def _member(view: View, name: str, directions: tuple[str, ...]) -> Meaning:
     if view.assumptions[f"set:{name}"] == "empty":
         return view.assumed(f"set:{name}", view.never(), "")
     return view.undecided(f"the entries of the ipset {name}")
+
+
+def sets_named(ruleset: Ruleset) -> set[str]:
+    """The ipsets that a ruleset's rules test."""
+    return {
+        str(clause.values[0])
+        for rule in ruleset.rules
+        for use in rule.matches
+        for clause in use.clauses
+        if clause.option == "--match-set"
+    }
 
 
 class Set(MatchExtension):
