@@ -226,7 +226,7 @@ IN_TABLE = 6
     ("-A INPUT stray -j ACCEPT", "stray", "'stray' belongs to no option"),
     ("-A INPUT -j ACCEPT stray", "stray", "'stray' belongs to no option"),
     ("-A INPUT ! ! -s 10.0.0.1 -j ACCEPT", "! -s", "! stands twice"),
-    ("-A INPUT ! -s ! 10.0.0.1 -j ACCEPT", "! 10", "-s needs a value"),
+    ("-A INPUT ! -s ! 10.0.0.1 -j ACCEPT", "! 10", "-s: '!' is not an address"),
     ("-A INPUT -s 10.0.0.1 !", "!", "nothing stands after !"),
     ("-A INPUT ! -j ACCEPT", "!", "-j cannot be negated"),
     ("-A INPUT ! -m tcp -j ACCEPT", "!", "-m cannot be negated"),

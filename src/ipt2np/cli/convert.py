@@ -272,14 +272,13 @@ def _check_outputs(output: str, reports: Sequence[str], inputs: Sequence[str]) -
 
 
 def _converted(inputs: _Inputs, options: Options, quiet: bool) -> Conversion:
-    from rich.console import Console
-
     from ipt2np.conversion import convert
     from ipt2np.errors import UsageError
+    from ipt2np.reporting.terminal import ErrorConsole
 
     if inputs.names().count("-") > 1:
         raise UsageError("standard input can be read once only: give the other inputs as files")
-    console = Console(stderr=True)
+    console = ErrorConsole()
     with (
         console.status("Reading, deciding, proving …") if console.is_terminal and not quiet else nullcontext()
     ):
@@ -360,13 +359,11 @@ def _print(text: str) -> None:
 
 def _tell(conversion: Conversion, fail_on: FailOn, quiet: bool) -> bool:
     """Prints the findings; True where one is at or above ``--fail-on``."""
-    from rich.console import Console
-
     from ipt2np.findings import Severity
-    from ipt2np.reporting.terminal import conversion_lines, write
+    from ipt2np.reporting.terminal import ErrorConsole, conversion_lines, write
 
     if not quiet:
-        write(Console(stderr=True), conversion_lines(conversion))
+        write(ErrorConsole(), conversion_lines(conversion))
     if fail_on is FailOn.NEVER:
         return False
     least = Severity[fail_on.name]

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from ipt2np.reporting.terminal import ErrorConsole
 
 
 @contextmanager
 def reported_errors() -> Iterator[None]:
     """Turns every failure into one message and its exit status."""
-    from rich.console import Console
-
     from ipt2np.errors import InputError, InternalError, UsageError
-    from ipt2np.reporting.terminal import problem_lines, write
+    from ipt2np.reporting.terminal import ErrorConsole, problem_lines, write
     from ipt2np.text import printable
 
-    console = Console(stderr=True)
+    console = ErrorConsole()
     try:
         yield
     except InputError as error:
@@ -37,18 +39,12 @@ def reported_errors() -> Iterator[None]:
         _internal(console, f"{type(error).__name__}: {error}")
 
 
-def _internal(console: object, message: str) -> None:
-    from rich.console import Console
-
+def _internal(console: ErrorConsole, message: str) -> None:
     from ipt2np.text import printable
 
-    assert isinstance(console, Console)
-    console.print(
-        f"internal error: {printable(message, 1000)}", markup=False, highlight=False, soft_wrap=True
-    )
-    console.print(
+    for line in (
+        f"internal error: {printable(message, 1000)}",
         "Nothing was written. This is a fault of ipt2np: please report it with the ruleset.",
-        markup=False,
-        highlight=False,
-    )
+    ):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(3) from None

@@ -140,10 +140,18 @@ def _shown(character: str) -> str:
     return " " if character == "\t" else printable(character, 12)
 
 
-def write(console: Console, lines: Iterator[Text]) -> None:
-    """Prints lines as they are: no markup, no wrapping inside words, no emoji. A reader may go away meanwhile."""
-    try:
-        for line in lines:
-            console.print(line, soft_wrap=True, highlight=False, emoji=False, markup=False)
-    except BrokenPipeError:
+class ErrorConsole(Console):
+    """Standard error, which may go away: what nobody reads any more is no failure."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def on_broken_pipe(self) -> None:
+        """Called by rich where it would end the program."""
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def write(console: Console, lines: Iterator[Text]) -> None:
+    """Prints lines as they are: no markup, no wrapping inside words, no emoji."""
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, emoji=False, markup=False)
