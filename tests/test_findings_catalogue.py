@@ -73,11 +73,13 @@ CASES: Sequence[Case] = (
     ("N2P307", dump("-A INPUT -p icmp --icmp-type 3 -j ACCEPT"), 4, {}, 5),
     ("N2P308", dump("-A INPUT -m state --state RELATED -j ACCEPT"), 4, {}, 5),
     ("N2P309", dump("-A INPUT -s 10.0.0.0/8 -j ACCEPT"), 4, {}, 0),
+    ("N2P310", dump("-A INPUT -s ::ffff:10.0.0.0/104 -j DROP", policy="ACCEPT"), 6, {}, 5),
     ("N2P401", dump(WEB), 4, {"placeholder_selector": True}, 0),
     ("N2P402", dump(WEB), 4, {}, 0),
     ("N2P403", dump("-A INPUT -p tcp --dport 80:90 -j ACCEPT"), 4, {}, 0),
     ("N2P404", dump(f"-A INPUT -s {MANY} -p tcp --dport 80 -j ACCEPT"), 4, {}, 0),
     ("N2P405", dump("-A INPUT -m frob --x 1 -j ACCEPT"), 4, {"in_doubt": InDoubt.ALLOW}, 0),
+    ("N2P406", dump(f"-A INPUT -s {MANY} -p tcp --dport 80 -j ACCEPT"), 4, {}, 0),
 )
 
 
@@ -95,6 +97,8 @@ def test_what_it_takes_to_meet_a_finding(
 ) -> None:
     if code == "N2P404":
         monkeypatch.setattr(kubernetes, "OBJECT_BYTES", 20_000)
+    if code == "N2P406":
+        monkeypatch.setattr(kubernetes, "CLIENT_SIDE_BYTES", 20_000)
     (found,) = (finding for finding in findings(text, family, **more) if finding.code == code)
     assert found.place[1] == line
     assert found.message and found.remedy

@@ -65,5 +65,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if TALLY.verdicts:
         terminalreporter.write_line(
             f"kernel judge: {TALLY.verdicts:,} packets of {TALLY.rulesets} loaded rulesets judged, "
-            f"{TALLY.comparisons:,} comparisons, {TALLY.mismatches:,} mismatches"
+            f"{TALLY.comparisons:,} comparisons ({TALLY.certain / TALLY.comparisons:.0%} of them leave no choice), "
+            f"{TALLY.mismatches:,} mismatches"
         )

@@ -62,6 +62,8 @@ class Tally:
     """Packets that the kernel has judged."""
     comparisons: int = 0
     """Statements of ours that were held against a verdict."""
+    certain: int = 0
+    """Those of them that leave the verdict no choice."""
     mismatches: int = 0
 
 
@@ -207,6 +209,7 @@ def _outside(
         if verdict is None or not counted:
             continue
         tally.comparisons += 1
+        tally.certain += certain or not possible
         if verdict and not possible:
             yield Mismatch(what, probe, True, "refused for certain")
         elif certain and not verdict:
@@ -257,6 +260,7 @@ def policy_mismatches(
         if verdict is None or not judged or not possible or probe.protocol not in _NAMED:
             continue
         tally.comparisons += 1
+        tally.certain += not (opens if admitted else closes)
         if verdict and not admitted and not closes:
             found.append(Mismatch("policy", probe, True, "the policy refuses it, and no difference says so"))
         elif admitted and not verdict and not opens:

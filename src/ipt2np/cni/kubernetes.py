@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ OBJECT_BYTES = 700_000
 OPEN_GROUPS = 32
 """How many groups of services a further one is tried against; bounds the work, not the result's meaning."""
 FIRST_RULES = 20
+SET_LABEL = "ipt2np/set"
+CLIENT_SIDE_BYTES = 250_000
+"""Above this kubectl's client-side apply fails: it keeps the object in an annotation of at most 256 KiB."""
 
 Sources = tuple[PacketSet, PacketSet]
 """(wanted, allowed) sources of one family."""
@@ -216,7 +220,7 @@ class Kubernetes(Cni):
             name = (
                 identity.name
                 if len(chunks) == 1
-                else f"{identity.name[:230]}-{_digest(json.dumps(part))[:10]}"
+                else f"{identity.name[:230].rstrip('-.')}-{_digest(json.dumps(part))[:10]}"
             )
             listed: dict[int, Rule] = {}
             for place, (origin, _, _) in enumerate(chunk):
@@ -281,20 +285,30 @@ def _chunks(rules: Sequence[Object]) -> list[list[tuple[int, int, Object]]]:
 
 
 def _parts(rule: Object) -> list[Object]:
-    if len(json.dumps(rule)) <= OBJECT_BYTES or "from" not in rule:
+    """A rule that is too large alone as several that add up to it: some of its ports from some of its peers."""
+    if len(json.dumps(rule)) <= OBJECT_BYTES:
         return [rule]
-    parts: list[Object] = []
-    filled = OBJECT_BYTES
-    room = OBJECT_BYTES // 2
-    for peer in rule["from"]:
-        for piece in _peer_parts(peer):
-            size = len(json.dumps(piece))
-            if filled + size > room:
-                parts.append({**rule, "from": []})
-                filled = len(json.dumps(rule.get("ports", [])))
-            parts[-1]["from"].append(piece)
-            filled += size
+    room = OBJECT_BYTES // 4
+    peers = [piece for peer in rule.get("from", []) for piece in _peer_parts(peer)]
+    parts: list[Object] = [{}]
+    for key, items in (("from", peers), ("ports", rule.get("ports", []))):
+        if key in rule:
+            parts = [{**part, key: some} for part in parts for some in _filled(items, room)]
     return parts
+
+
+def _filled(items: Sequence[Object], room: int) -> list[list[Object]]:
+    """``items`` in runs of at most ``room`` bytes of JSON each."""
+    runs: list[list[Object]] = [[]]
+    filled = 0
+    for item in items:
+        size = len(json.dumps(item))
+        if runs[-1] and filled + size > room:
+            runs.append([])
+            filled = 0
+        runs[-1].append(item)
+        filled += size
+    return runs
 
 
 def _peer_parts(peer: Object) -> list[Object]:
@@ -302,8 +316,6 @@ def _peer_parts(peer: Object) -> list[Object]:
     excepts = peer["ipBlock"].get("except", [])
     if len(json.dumps(peer)) <= OBJECT_BYTES // 4 or not excepts:
         return [peer]
-    import ipaddress
-
     network = ipaddress.ip_network(peer["ipBlock"]["cidr"])
     result: list[Object] = []
     for half in network.subnets():
@@ -318,6 +330,12 @@ def _peer_parts(peer: Object) -> list[Object]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _set_of(identity: Identity) -> str:
+    """The label that objects of one policy share: its name, or the name's beginning with a digest."""
+    name = identity.name
+    return name if len(name) <= 63 else f"{name[:52].rstrip('-.')}-{_digest(name)[:10]}"
 
 
 def _object(
@@ -338,7 +356,7 @@ def _object(
         )
     metadata: Object = {"name": name, "namespace": identity.namespace}
     if split:
-        metadata["labels"] = {"ipt2np/set": identity.name[:63].rstrip("-.")}
+        metadata["labels"] = {SET_LABEL: _set_of(identity)}
     metadata["annotations"] = annotations
     return {
         "apiVersion": API_VERSION,
@@ -478,12 +496,16 @@ def _object_findings(plan: PolicyPlan, objects: Sequence[Object], identity: Iden
         )
     if any("endPort" in port for port in ports):
         result.append(Finding("N2P403", "port ranges are written with endPort", remedy("N2P403")))
+    if any(len(json.dumps(each)) > CLIENT_SIDE_BYTES for each in objects):
+        result.append(
+            Finding("N2P406", "the policy is too large for kubectl's client-side apply", remedy("N2P406"))
+        )
     if len(objects) > 1:
         result.append(
             Finding(
                 "N2P404",
                 f"the policy is {len(objects)} objects, since one would be too large for an API server",
-                f"apply them together: kubectl apply --server-side --prune -l ipt2np/set={identity.name[:63].rstrip('-.')}"
+                f"apply them together: kubectl apply --server-side --prune -l {SET_LABEL}={_set_of(identity)}"
                 " -f FILE",
             )
         )

@@ -19,6 +19,11 @@ from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
 API_VERSION, KIND = "networking.k8s.io/v1", "NetworkPolicy"
 PROTOCOLS: Mapping[str, int] = {"TCP": 6, "UDP": 17, "SCTP": 132}
 
+_CIDR = re.compile(r"[0-9a-fA-F.:]+/(0|[1-9][0-9]{0,2})")
+MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+_OPERATORS = {"In": True, "NotIn": True, "Exists": False, "DoesNotExist": False}
+"""Operators of label selectors, and whether they take values."""
+
 LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's loader where PyYAML was built with it: the same result, ten times as fast."""
 
@@ -70,11 +75,15 @@ def _list(value: Any, where: str) -> list[Any]:
 
 
 def _network(text: Any, where: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    _require(isinstance(text, str) and "/" in text, f"{where}: {text!r} is not a CIDR")
+    _require(isinstance(text, str) and bool(_CIDR.fullmatch(text)), f"{where}: {text!r} is not a CIDR")
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError as error:
         raise PolicyFault(f"{where}: {error}") from None
+    # Go reads an IPv4-mapped network as IPv4 (net.IP.To4), so it would mean other addresses than it says.
+    mapped = network.version == 6 and network.subnet_of(MAPPED)
+    _require(not mapped, f"{where}: {text!r} is IPv4-mapped")
+    return network
 
 
 def _selector(value: Any, where: str) -> dict[str, Any]:
@@ -86,7 +95,17 @@ def _selector(value: Any, where: str) -> dict[str, Any]:
             isinstance(key, str) and isinstance(label, str) and is_label(key, label),
             f"{where}: bad label {key!r}: {label!r}",
         )
-    _list(selector.get("matchExpressions"), f"{where}.matchExpressions")
+    for index, entry in enumerate(_list(selector.get("matchExpressions"), f"{where}.matchExpressions")):
+        at = f"{where}.matchExpressions[{index}]"
+        expression = _mapping(entry, at, {"key", "operator", "values"})
+        key, operator = expression.get("key"), expression.get("operator")
+        values = _list(expression.get("values"), f"{at}.values")
+        _require(isinstance(key, str) and is_label(key, ""), f"{at}: bad key {key!r}")
+        _require(isinstance(operator, str) and operator in _OPERATORS, f"{at}: operator {operator!r}")
+        _require(bool(values) == _OPERATORS[str(operator)], f"{at}: {operator} with {len(values)} values")
+        _require(
+            all(isinstance(v, str) and is_label(str(key), v) for v in values), f"{at}: bad values {values!r}"
+        )
     return selector
 
 
@@ -96,7 +115,7 @@ def _ports(rule: Mapping[str, Any], where: str) -> Iterator[tuple[int, tuple[int
         at = f"{where}.ports[{index}]"
         port = _mapping(entry, at, {"protocol", "port", "endPort"})
         protocol = port.get("protocol", "TCP")
-        _require(protocol in PROTOCOLS, f"{at}: protocol {protocol!r}")
+        _require(isinstance(protocol, str) and protocol in PROTOCOLS, f"{at}: protocol {protocol!r}")
         number, end = port.get("port"), port.get("endPort")
         _require(
             number is None
@@ -173,7 +192,8 @@ def validate(policy: Object) -> None:
     _require(
         len(types) <= 2 and all(t in ("Ingress", "Egress") for t in types), f"spec.policyTypes {types!r}"
     )
-    _list(spec.get("egress"), "spec.egress")
+    for index, rule in enumerate(_list(spec.get("egress"), "spec.egress")):
+        _mapping(rule, f"spec.egress[{index}]", {"to", "ports"})
     for index, rule in enumerate(_list(spec.get("ingress"), "spec.ingress")):
         where = f"spec.ingress[{index}]"
         mapping = _mapping(rule, where, {"from", "ports"})
@@ -185,10 +205,14 @@ def load(text: str) -> list[Object]:
     """The objects of a YAML stream, each valid. PolicyFault where one is not, or the text is no YAML."""
     try:
         documents = [document for document in yaml.load_all(text, Loader=LOADER) if document is not None]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PolicyFault(f"not YAML: {error}") from None
+    names: set[tuple[str, str]] = set()
     for document in documents:
         validate(document)
+        name = (document["metadata"].get("namespace", "default"), document["metadata"]["name"])
+        _require(name not in names, f"two objects are called {name[1]!r}: the second would replace the first")
+        names.add(name)
     return documents
 
 

@@ -132,6 +132,10 @@ _CODES = (
          "Where every protocol is accepted from a source, the policy's rule has no ports. The API leaves open what that means for protocols "
          "other than TCP, UDP and SCTP; most CNIs admit them.",
          "None needed."),
+    Code("N2P310", _W, "sources inside ::ffff:0:0/96 cannot be written",
+         "Rules name sources inside ::ffff:0:0/96. API servers and CNIs read such a CIDR as IPv4, so no policy can name them; they are "
+         "outside the verdict.",
+         "None needed where the network drops such packets, as it should (RFC 4942, 2.2)."),
     # The objects.
     Code("N2P401", _I, "the pod selector is a placeholder",
          "No --pod-selector was given, so the policy selects pods by a label made from its name.",
@@ -149,6 +153,9 @@ _CODES = (
     Code("N2P405", _W, "the policy opens what iptables may refuse",
          "With --in-doubt allow the policy admits what is undecided.",
          "Settle the undecided rules, or leave --in-doubt at deny."),
+    Code("N2P406", _I, "the policy is large",
+         "An object is larger than kubectl's client-side apply can keep in its annotation (256 KiB).",
+         "Use server-side apply."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}

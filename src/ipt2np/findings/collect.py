@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 
 from ipt2np.findings.catalogue import CATALOGUE
 from ipt2np.findings.finding import Difference, Finding, Predicted
-from ipt2np.packets import Field, PacketSet
+from ipt2np.packets import AddressSet, Field, PacketSet
 from ipt2np.planning import InDoubt
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Jump, Rule
 from ipt2np.semantics import Can, Decision
 from ipt2np.semantics.decide import CONNECTION_PROTOCOLS, Side
-from ipt2np.semantics.outcomes import ADDRESS, INTERFACE
+from ipt2np.semantics.facts import UNNAMEABLE_SOURCES
+from ipt2np.semantics.outcomes import ADDRESS, IMPOSSIBLE, INTERFACE
 from ipt2np.semantics.walk import effect_of
 
 _NOTE_CODES = {"family-assumed": "N2P001", "undeclared-chain": "N2P004"}
@@ -415,11 +416,34 @@ def _opens_connections(decision: Decision, side: Side, rule: Rule) -> bool:
 
 def _later_refused(decision: Decision, side: Side) -> PacketSet:
     """Packets accepted as first, certainly refused as later, of protocols that are judged by the first alone."""
-    space = decision.space
-    first, _ = decision.packet_bounds(side, Half.FIRST)
-    _, later_may = decision.packet_bounds(side, Half.LATER)
+    space, can = decision.space, decision.outcomes.can
     others = ~space.values(Field.PROTOCOL, tuple((n, n) for n in CONNECTION_PROTOCOLS))
-    return (first - later_may) & side.possible & decision.judged & others
+    judged = others & side.possible & decision.judged
+    first = side.walks[Half.FIRST].outcome.within(judged, IMPOSSIBLE)
+    accepted = first.where(lambda outcome: decision.outcomes.only(outcome, Can.ACCEPT))
+    later = side.walks[Half.LATER].outcome.within(accepted, IMPOSSIBLE)
+    return later.where(lambda outcome: outcome != IMPOSSIBLE and not can[outcome] & Can.ACCEPT)
+
+
+def mapped_findings(decision: Decision) -> list[Finding]:
+    """Rules about IPv4-mapped sources, which no policy can name."""
+    rules = [
+        rule
+        for _, rule in path_rules(decision)
+        if any(
+            isinstance(addresses, AddressSet)
+            and addresses
+            and addresses.family == 6
+            and addresses <= UNNAMEABLE_SOURCES
+            for use in rule.matches
+            for clause in use.clauses
+            for addresses in (getattr(value, "addresses", value) for value in clause.values)
+        )
+    ]
+    if not rules:
+        return []
+    message = f"IPv4-mapped sources are outside the verdict: no policy can name them ({counted(rules)}: {lines_of(rules)})"
+    return [Finding("N2P310", message, remedy("N2P310"), tuple(rules))]
 
 
 def decision_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
@@ -427,6 +451,7 @@ def decision_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
     return [
         *undecided_findings(decision, in_doubt),
         *divert_findings(decision),
+        *mapped_findings(decision),
         *input_findings(decision),
         *connection_findings(decision),
         *assumption_findings(decision),

@@ -89,27 +89,26 @@ class PacketSet:
         diagram = self.space.diagram
         return PacketSet(self.space, diagram.eliminate(self.node, field.first, field.last, diagram.conjoin))
 
-    def witness(self) -> dict[Field, int]:
+    def witness(self, family: int = 4) -> dict[Field, int]:
         """One packet of the set: the lowest value of each field that matters, other fields left out.
 
-        ValueError for the empty set.
+        ``family`` is that of a set in which the family itself does not matter. ValueError for the empty set.
         """
         if self.node == FALSE:
             raise ValueError("the empty set has no packet")
         diagram = self.space.diagram
         values: dict[Field, int] = {}
-        family = 4
         at = self.node
         while diagram.level[at] != TERMINAL_LEVEL:
             level = diagram.level[at]
             field = next(f for f in _FIELDS if f.first <= level <= f.last)
             high = diagram.low[at] == FALSE
+            if field is Field.FAMILY:
+                family = 6 if high else 4
             bits = ADDRESS_BITS[family] if field in _ADDRESSES else field.bits
             values.setdefault(field, 0)
             if high:
                 values[field] |= 1 << (bits - 1 - (level - field.first))
-                if field is Field.FAMILY:
-                    family = 6
             at = diagram.high[at] if high else diagram.low[at]
         return values
 

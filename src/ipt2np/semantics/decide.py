@@ -22,7 +22,7 @@ from ipt2np.rules.matches.conntrack import opening
 from ipt2np.rules.matches.recent import list_name
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause, Rule, Ruleset
-from ipt2np.semantics.facts import Facts, possible
+from ipt2np.semantics.facts import UNNAMEABLE_SOURCES, Facts, possible
 from ipt2np.semantics.outcomes import ADDRESS, IMPOSSIBLE, INTERFACE, Can, Outcomes
 from ipt2np.semantics.provenance import Policy, Provenance
 from ipt2np.semantics.walk import INPUT_PATH, STATES, ChainKey, Walk, Walker, effect_of
@@ -220,7 +220,8 @@ def decide(
         projected = _projected(_connections(space, outcomes, halves).within(existing, IMPOSSIBLE), outcomes)
         connections = projected.over(space.family(family), connections)
         seen = existing.some(Field.DESTINATION).some(Field.INTERFACE)
-        judged |= seen & opening(view) & _ports_given(space)
+        nameable = ~space.addresses(Field.SOURCE, UNNAMEABLE_SOURCES)
+        judged |= seen & opening(view) & _ports_given(space) & nameable
     return Decision(space, outcomes, every, tuple(sides), connections, judged, policies, assumptions, facts)
 
 
@@ -278,7 +279,7 @@ def _recorded(ruleset: Ruleset) -> frozenset[str]:
         list_name(use.clauses)
         for rule in ruleset.rules
         for use in rule.matches
-        if use.extension.name == "recent" and any(c.option in ("--set", "--update") for c in use.clauses)
+        if use.extension.name == "recent" and any(c.option == "--set" for c in use.clauses)
     )
 
 

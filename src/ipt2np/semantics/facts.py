@@ -21,6 +21,9 @@ REFUSED_SOURCES: Mapping[int, AddressSet] = {
 In IPv4 the host's own addresses too; in IPv6 those, ``::`` and IPv4-mapped ones do reach INPUT.
 """
 
+UNNAMEABLE_SOURCES = AddressSet.cidrs("::ffff:0:0/96")
+"""Sources that the kernel takes but no policy can name: API servers and CNIs read such a CIDR as IPv4."""
+
 GROUP_DESTINATIONS: Mapping[int, AddressSet] = {
     4: AddressSet.cidrs("224.0.0.0/4", "255.255.255.255/32"),
     6: AddressSet.cidrs("ff00::/8"),
