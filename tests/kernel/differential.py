@@ -81,7 +81,9 @@ class Mismatch:
     says: str
 
     def __str__(self) -> str:
-        return f"{self.what}: kernel {'accepts' if self.kernel else 'refuses'}, we say {self.says}: {self.probe}"
+        return (
+            f"{self.what}: kernel {'accepts' if self.kernel else 'refuses'}, we say {self.says}: {self.probe}"
+        )
 
 
 @dataclass(frozen=True)

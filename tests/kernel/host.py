@@ -86,7 +86,7 @@ class HarnessError(Exception):
     """The harness could not do its work; nothing was judged."""
 
 
-class RulesetRefused(Exception):  # noqa: N818
+class RulesetRefused(Exception):
     """iptables-restore refused the text; the message is what it said."""
 
 

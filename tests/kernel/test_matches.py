@@ -115,7 +115,8 @@ _OWN_FAMILY: Final = {
         "-m iprange %--src-range ::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
         "-m conntrack %--ctorigdst fd00::1", "-m conntrack %--ctorigsrc 2001:db8::/32",
         "-m conntrack --ctstate NEW,INVALID %--ctorigdst fd00::1", "-m conntrack %--ctreplsrc fd00::1",
-        "-m hl --hl-eq 64", "-m frag --fragid 0", "-m eui64", "-m ipv6header --header hop --soft", "%-p ipv6-icmp", "%-p icmp",
+        "-m hl --hl-eq 64", "-m frag --fragid 0", "-m eui64", "-m ipv6header --header hop --soft",
+        "%-p ipv6-icmp", "%-p icmp",
         *(f"-p ipv6-icmp -m icmp6 %--icmpv6-type {kind}" for kind in (
             "255", "254", "1", "1/4", "128", "128/0", "128/1", "129", "135", "ping", "pong", "no-route", "port-unreachable",
             "communication-prohibited", "beyond-scope", "address-unreachable", "failed-policy", "reject-route",

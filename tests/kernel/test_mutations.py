@@ -16,7 +16,7 @@ import pytest
 from ipt2np import AddressSet, Facts, Half, PacketSet
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.matches import conntrack
-from ipt2np.rules.meaning import Meaning, View
+from ipt2np.rules.meaning import Hook, Meaning, View
 from ipt2np.rules.model import Chain, Clause, Jump, Rule
 from ipt2np.semantics import facts
 from ipt2np.semantics import walk as walking
@@ -57,7 +57,9 @@ class Mutation:
 def effects(change: Callable[[Rule, Effect], Effect]) -> Patch:
     """Targets do something else."""
     real = walking.effect_of
-    return lambda monkeypatch: monkeypatch.setattr(walking, "effect_of", lambda rule: change(rule, real(rule)))
+    return lambda monkeypatch: monkeypatch.setattr(
+        walking, "effect_of", lambda rule: change(rule, real(rule))
+    )
 
 
 def rules(change: Callable[[Rule], Rule], method: str) -> Patch:
@@ -115,33 +117,35 @@ def meanings(change: Callable[[Meaning], Meaning]) -> Patch:
 
 
 def path_without(*tables: str) -> Patch:
-    kept = tuple(key for key in walking.INPUT_PATH if key[0] not in tables and key not in tables)
+    kept = tuple(key for key in walking.INPUT_PATH if key[0] not in tables)
     return lambda monkeypatch: monkeypatch.setattr(walking, "INPUT_PATH", kept)
 
 
 def states(names: dict[str, str]) -> Patch:
     real = conntrack.in_state
-    return lambda monkeypatch: monkeypatch.setattr(
-        conntrack, "in_state", lambda view, state: real(view, names.get(state, state))
-    )
+
+    def in_state(view: View, state: str) -> PacketSet:
+        return real(view, names.get(state, state))
+
+    return lambda monkeypatch: monkeypatch.setattr(conntrack, "in_state", in_state)
 
 
 def jumps(goto: bool) -> Patch:
     return rules(
-        lambda rule: replace(rule, target=replace(rule.target, goto=goto))
-        if isinstance(rule.target, Jump)
-        else rule,
+        lambda rule: (
+            replace(rule, target=replace(rule.target, goto=goto)) if isinstance(rule.target, Jump) else rule
+        ),
         "_with_rule",
     )
 
 
-def views(change: Callable[[View], View]) -> Patch:
-    real = walking.replace
-    return lambda monkeypatch: monkeypatch.setattr(
-        walking,
-        "replace",
-        lambda value, **more: change(real(value, **more)) if isinstance(value, View) else real(value, **more),
-    )
+def _raw_after_conntrack(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = conntrack.in_state
+
+    def in_state(view: View, state: str) -> PacketSet:
+        return real(replace(view, hook=Hook.AFTER_CONNTRACK), state)
+
+    monkeypatch.setattr(conntrack, "in_state", in_state)
 
 
 def _first_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +201,12 @@ RETURNING: Final = (
     "-A ONE -p tcp -m tcp --dport 22:25 -j DROP",
 )
 _RAW: Final = "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING {}\nCOMMIT\n"
-_TWO: Final = ("-A INPUT -p tcp -j ONE", "-A ONE -g TWO", "-A ONE -j DROP", "-A TWO -p tcp -m tcp --dport 22 -j DROP")
+_TWO: Final = (
+    "-A INPUT -p tcp -j ONE",
+    "-A ONE -g TWO",
+    "-A ONE -j DROP",
+    "-A TWO -p tcp -m tcp --dport 22 -j DROP",
+)
 
 MUTATIONS: Final = (
     Mutation(
@@ -237,7 +246,9 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the built-in policy is turned round",
-        chains(lambda chain: replace(chain, policy={"ACCEPT": "DROP"}.get(chain.policy or "", "ACCEPT")), "_base"),
+        chains(
+            lambda chain: replace(chain, policy={"ACCEPT": "DROP"}.get(chain.policy or "", "ACCEPT")), "_base"
+        ),
         ("-A INPUT -p tcp -m tcp --dport 22 -j DROP",),
         policy="ACCEPT",
     ),
@@ -394,7 +405,7 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "raw PREROUTING knows the connection",
-        views(lambda view: replace(view, hook=walking.Hook.AFTER_CONNTRACK)),
+        _raw_after_conntrack,
         ("-A INPUT -p tcp -j ACCEPT",),
         before=_RAW.format("-m conntrack --ctstate INVALID -j DROP"),
     ),

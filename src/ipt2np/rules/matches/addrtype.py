@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipt2np.packets import AddressSet, Field
 from ipt2np.rules.extension import MatchExtension, option
 from ipt2np.rules.meaning import Meaning, View
 from ipt2np.rules.model import Clause
@@ -22,24 +23,38 @@ TYPES = (
     "XRESOLVE",
 )
 NEVER_A_SOURCE = frozenset({"LOCAL", "MULTICAST", "UNSPEC"})
+"""Types of sources that the kernel refuses before any rule looks; in IPv6 it does so for multicast alone."""
+ROUTED = frozenset({"LOCAL", "ANYCAST", "UNREACHABLE"})
+NOT_UNICAST = AddressSet.cidrs("::/128", "::ffff:0:0/96")
+"""What remains of IPv6 sources that is not unicast to the kernel (net/ipv6/addrconf_core.c, __ipv6_addr_type)."""
 
 
 def _destination_type(view: View, types: frozenset[str]) -> Meaning:
     """What reaches INPUT as unicast is addressed to one of the host's own addresses: LOCAL.
 
-    In IPv6 some of those are anycast addresses (the subnet-router's, RFC 4291 2.6.1).
+    IPv4 looks for any of the types, IPv6 wants each of MULTICAST, UNICAST and UNSPEC and any of the routed ones
+    (net/netfilter/xt_addrtype.c, addrtype_mt_v4 and match_type6). Some own IPv6 addresses are anycast ones.
     """
-    meaning = view.constantly("LOCAL" in types)
-    if "ANYCAST" in types and "LOCAL" not in types and view.family == 6:
+    if view.family == 4:
+        meaning = view.constantly("LOCAL" in types)
+    elif types & {"MULTICAST", "UNSPEC"}:
+        meaning = view.never()
+    elif types & ROUTED == {"ANYCAST"}:
         meaning = view.undecided("whether the address is an anycast one")
+    else:
+        meaning = view.constantly("LOCAL" in types or not types & ROUTED)
     return view.assumed("unicast", meaning, "what kind of address the packet is sent to")
 
 
 def _source_type(view: View, types: frozenset[str]) -> Meaning:
-    """The kernel refuses own, multicast and unspecified addresses as sources before any rule looks."""
-    if types <= NEVER_A_SOURCE:
+    why = "what kind of address the source is: that depends on the host's routes"
+    if view.family == 4:
+        return view.never() if types <= NEVER_A_SOURCE else view.undecided(why)
+    if "MULTICAST" in types:
         return view.never()
-    return view.undecided("what kind of address the source is: that depends on the host's routes")
+    if types == {"UNICAST"}:
+        return view.exactly(~view.space.addresses(Field.SOURCE, NOT_UNICAST))
+    return view.undecided(why)
 
 
 class Addrtype(MatchExtension):

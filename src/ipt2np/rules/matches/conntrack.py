@@ -16,6 +16,8 @@ from ipt2np.rules.values import AddressSpec, addresses, port_range, protocol, wo
 
 ICMP_OPENING = {4: ((1, (8, 13, 15, 17)),), 6: ((58, (128, 139)),)}
 ICMP_UNTRACKED = {4: (), 6: ((58, (130, 131, 132, 133, 134, 135, 136, 143, 151, 152)),)}
+PORTED = ((6, 6), (17, 17), (132, 132))
+"""Protocols whose ports are part of a connection (net/netfilter/nf_conntrack_core.c, nf_ct_get_tuple)."""
 ICMP_PROTOCOLS = ((1, 1), (58, 58))
 """Conntrack takes the other family's ICMP for INVALID, whatever its type (nf_conntrack_icmp_packet())."""
 
@@ -105,10 +107,12 @@ def _original_destination(view: View, spec: AddressSpec) -> Meaning:
 
 
 def _original_port(field: Field, view: View, ranges: tuple[Range, ...]) -> Meaning:
-    packets = view.space.values(field, ranges)
+    """Exact for protocols whose ports conntrack keeps; for others the same bytes hold an id, a type or nothing."""
+    why = "what conntrack keeps as the connection's ports"
     if view.rewrites and field is Field.DESTINATION_PORT:
-        return view.undecided("the connection's original port")
-    return view.exactly(packets)
+        return view.undecided(why)
+    ported = view.space.values(Field.PROTOCOL, PORTED)
+    return view.exactly(ported & view.space.values(field, ranges)) | view.undecided(why, ~ported)
 
 
 def _original_source_port(view: View, ranges: tuple[Range, ...]) -> Meaning:

@@ -1,0 +1,134 @@
+"""Facts about the kernel that ipt2np once got wrong, each in the least ruleset that shows it."""
+
+from __future__ import annotations
+
+import pytest
+
+from .differential import mismatches, story
+from .host import KernelHost
+from .probe import ICMP, TCP, UDP, Probe
+from .test_ipsets import SetCase
+from .test_ipsets import check as check_set
+
+FAMILIES = pytest.mark.parametrize("family", [4, 6])
+BACKENDS = pytest.mark.parametrize("backend", ["nft", "legacy"])
+SOURCE = {4: "9.9.9.9", 6: "2001:db8:7::7"}
+OWN = {4: "10.0.0.1", 6: "fd00::1"}
+
+
+def text(*rules: str, policy: str = "DROP", before: str = "") -> str:
+    lines = ["*filter", f":INPUT {policy} [0:0]", ":FORWARD ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]"]
+    return before + "\n".join([*lines, *rules, "COMMIT", ""])
+
+
+def nat(*rules: str, prerouting: str = "ACCEPT", input_: str = "ACCEPT") -> str:
+    lines = ["*nat", f":PREROUTING {prerouting} [0:0]", f":INPUT {input_} [0:0]", ":OUTPUT ACCEPT [0:0]"]
+    return "\n".join([*lines, ":POSTROUTING ACCEPT [0:0]", *rules, "COMMIT", ""])
+
+
+def agree(host: KernelHost, ruleset: str, family: int, *probes: Probe, backend: str = "nft") -> None:
+    host.backend = backend
+    try:
+        found = mismatches(ruleset, family, host, probes=probes, count=200)
+        assert not found, story(ruleset, found)
+    finally:
+        host.flush()
+        host.backend = "nft"
+
+
+@pytest.mark.parametrize("negation", ["", "! "])
+@pytest.mark.parametrize(
+    "types",
+    ["UNICAST", "LOCAL,MULTICAST", "UNSPEC,LOCAL", "UNICAST,MULTICAST", "UNICAST,UNREACHABLE", "UNSPEC"],
+)
+def test_ipv6_addrtype_asks_for_every_kind_of_the_address_itself(
+    host: KernelHost, negation: str, types: str
+) -> None:
+    # net/netfilter/xt_addrtype.c match_type6(): MULTICAST, UNICAST and UNSPEC must each hold if listed (an own
+    # address is UNICAST, too); then one of LOCAL, ANYCAST, UNREACHABLE if any of those is listed. In IPv4
+    # match_type() takes a list as alternatives.
+    agree(host, text(f"-A INPUT -m addrtype {negation}--dst-type {types} -j ACCEPT"), 6)
+
+
+@pytest.mark.parametrize("negation", ["", "! "])
+@pytest.mark.parametrize("types", ["LOCAL", "UNSPEC", "UNICAST"])
+def test_ipv6_own_and_unspecified_sources_reach_input(host: KernelHost, negation: str, types: str) -> None:
+    probes = [Probe(6, source, OWN[6], TCP, 1000, 22) for source in ("fd00::1", "fd00:1::1", "::")]
+    agree(host, text(f"-A INPUT -m addrtype {negation}--src-type {types} -j ACCEPT"), 6, *probes)
+
+
+@FAMILIES
+@BACKENDS
+def test_the_policy_of_nat_input_drops_first_packets(host: KernelHost, family: int, backend: str) -> None:
+    before = nat("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", input_="DROP")
+    rules = ("-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT", "-A INPUT -p gre -j DROP")
+    probes = [Probe(family, SOURCE[family], OWN[family], TCP, 40000, port) for port in (22, 23)]
+    agree(host, text(*rules, policy="ACCEPT", before=before), family, *probes, backend=backend)
+
+
+@FAMILIES
+@BACKENDS
+def test_nat_is_not_asked_where_no_rule_needs_conntrack(host: KernelHost, family: int, backend: str) -> None:
+    # nf_nat_inet_fn() leaves a packet without a connection alone, and nobody has switched conntrack on
+    # (nf_ct_netns_get(): state matches, NAT targets and CT do). A host may have it on for other reasons.
+    before = nat("-A PREROUTING -p tcp -m tcp --dport 22 -j ACCEPT", prerouting="DROP")
+    probes = [Probe(family, SOURCE[family], OWN[family], TCP, 40000, port) for port in (22, 23)]
+    agree(host, text(policy="ACCEPT", before=before), family, *probes, backend=backend)
+
+
+@FAMILIES
+@BACKENDS
+def test_a_queue_with_bypass_accepts_where_nobody_listens(
+    host: KernelHost, family: int, backend: str
+) -> None:
+    rule = "-A INPUT -p tcp -j NFQUEUE --queue-num 0 --queue-bypass"
+    agree(host, text(rule, "-A INPUT -p udp -j ACCEPT"), family, backend=backend)
+    agree(host, text(rule, policy="ACCEPT"), family, backend=backend)
+
+
+@pytest.mark.parametrize("kind", ["bcast", "mcast", "otherhost"])
+def test_pkttype_has_more_names(host: KernelHost, kind: str) -> None:
+    agree(host, text(f"-A INPUT -m pkttype --pkt-type {kind} -j ACCEPT"), 4)
+
+
+@FAMILIES
+@pytest.mark.parametrize(
+    "option", ["--ctorigdstport 22", "--ctorigsrcport 1024:65535", "--ctorigdstport 0:21"]
+)
+@pytest.mark.parametrize("negation", ["", "! "])
+def test_connections_have_ports_only_where_conntrack_reads_them(
+    host: KernelHost, family: int, option: str, negation: str
+) -> None:
+    # DCCP tracking left the kernel with 6.16; generic connections have the ports 0; those of ICMP are its
+    # type and code (2048 for an IPv4 echo request) and its id.
+    probes = [
+        Probe(family, SOURCE[family], OWN[family], protocol, 40000, 22) for protocol in (6, 17, 132, 33)
+    ]
+    probes += [Probe(family, SOURCE[family], OWN[family], protocol) for protocol in (47, 50, 253)]
+    icmp = (ICMP, 8) if family == 4 else (58, 128)
+    probes += [Probe(family, SOURCE[family], OWN[family], icmp[0], icmp_type=icmp[1])]
+    agree(host, text(f"-A INPUT -m conntrack {negation}{option} -j ACCEPT"), family, *probes)
+
+
+@pytest.mark.parametrize("option", ["--ctorigdstport 2048", "--ctorigsrcport 0"])
+def test_the_ports_of_a_ping_are_its_type_and_id(host: KernelHost, option: str) -> None:
+    ping = Probe(4, SOURCE[4], OWN[4], ICMP, icmp_type=8)
+    agree(
+        host,
+        text(f"-A INPUT -m conntrack {option} -j ACCEPT"),
+        4,
+        ping,
+        Probe(4, SOURCE[4], OWN[4], UDP, 1, 2048),
+    )
+
+
+@pytest.mark.parametrize(
+    "entry", ["9.9.9.9,udp:53,10.1.0.0/16 nomatch", "9.9.9.9,udp:53,10.0.0.0/24 nomatch"]
+)
+def test_a_hole_is_as_deep_as_its_network(host: KernelHost, entry: str) -> None:
+    # hash:ip,port,net: the whole address in front is no prefix; the network's length decides.
+    case = SetCase(
+        4, "hash:ip,port,net", ("9.9.9.9,udp:53,10.0.0.0/8", entry), ("src,dst,dst", "src,src,dst")
+    )
+    check_set(host, case)
+    check_set(host, SetCase(4, case.type, case.entries[::-1], case.directions))
