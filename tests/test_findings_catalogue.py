@@ -56,6 +56,7 @@ CASES: Sequence[Case] = (
         2,
     ),
     ("N2P206", dump("-A INPUT -p tcp -j NFQUEUE --queue-num 0"), 4, {}, 5),
+    ("N2P207", dump(WEB, before=table("nat", ":PREROUTING DROP [0:0]")), 4, {}, 0),
     ("N2P301", dump("-A INPUT -m limit --limit 5/min -j ACCEPT"), 4, {}, 5),
     ("N2P302", dump("-A INPUT -p udp --sport 53 -j ACCEPT"), 4, {}, 5),
     ("N2P303", dump("-A INPUT -p gre -j ACCEPT"), 4, {}, 5),

@@ -197,8 +197,8 @@ def page(rows: Sequence[Row]) -> str:
     lines = [
         "# What is decided of real rulesets",
         "",
-        "Made by `python -m tests.corpus.measure SHARED > docs/corpus.md` over a collection of real hosts' dumps that is not",
-        "part of the project. *on path*: rules of the input path that some first packet arrives at. *undecided*: those that",
+        "Made by `python -m tests.corpus.measure SHARED > docs/corpus.md` over a collection of real hosts' dumps that is",
+        "not part of the project. *on path*: rules of the input path that some first packet arrives at. *undecided*: those that",
         "the header does not settle. The facts are an interface and an own address out of the file's own rules.",
         "*meet*: share of boundary probes outside nat for which the two bounds meet, with the facts.",
         "",

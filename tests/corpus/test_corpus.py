@@ -40,7 +40,9 @@ def conversion(request: pytest.FixtureRequest) -> Conversion:
 
 def test_every_rule_of_a_real_ruleset_has_one_fate_and_nothing_is_an_error(conversion: Conversion) -> None:
     ruleset = conversion.draft.decision.rulesets[0]
-    assert [entry.rule.number for entry in conversion.ledger.entries] == [rule.number for rule in ruleset.rules]
+    assert [entry.rule.number for entry in conversion.ledger.entries] == [
+        rule.number for rule in ruleset.rules
+    ]
     assert sum(conversion.ledger.sums().values()) == len(ruleset.rules)
     assert all(finding.severity < Severity.ERROR for finding in conversion.findings)
 

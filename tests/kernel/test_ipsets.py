@@ -124,9 +124,9 @@ def probes(family: int) -> list[Probe]:
 
 
 def check(host: KernelHost, case: SetCase) -> None:
-    """Each of the directions, plain and negated."""
+    """Each of the directions, the first one negated as well."""
     sets = f"create s {case.type}\n" + "".join(f"add s {entry}\n" for entry in case.entries)
-    for direction, negation in product(case.directions, ("", "! ")):
+    for direction, negation in [(case.directions[0], "! "), *((each, "") for each in case.directions)]:
         rule = f"-A INPUT -m set {negation}--match-set s {direction} -j ACCEPT"
         text = f"*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{rule}\nCOMMIT\n"
         try:

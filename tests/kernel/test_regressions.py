@@ -29,7 +29,7 @@ def nat(*rules: str, prerouting: str = "ACCEPT", input_: str = "ACCEPT") -> str:
 def agree(host: KernelHost, ruleset: str, family: int, *probes: Probe, backend: str = "nft") -> None:
     host.backend = backend
     try:
-        found = mismatches(ruleset, family, host, probes=probes, count=200)
+        found = mismatches(ruleset, family, host, probes=probes, count=100)
         assert not found, story(ruleset, found)
     finally:
         host.flush()

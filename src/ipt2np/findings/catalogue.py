@@ -99,6 +99,10 @@ _CODES = (
     Code("N2P206", _W, "packets are diverted",
          "The rule hands packets to a program or proxy on the host; they are neither accepted nor denied. The policy refuses them.",
          "Decide what the program does for the pods, and settle the rule with --assume rule:LINE=no-match if it is not needed."),
+    Code("N2P207", _W, "it is open whether nat is asked",
+         "A nat chain drops packets, and no rule of the dump needs connection tracking. The kernel asks nat only where it tracks connections, "
+         "which something else on the host may have switched on.",
+         "Take the open side with --in-doubt allow if nothing on the host tracks connections."),
     # What the target cannot keep.
     Code("N2P301", _W, "a rate limit is not kept",
          "The host limits how fast or how many connections a source may open; a NetworkPolicy has no limits.",

@@ -14,7 +14,7 @@ from ipt2np.rules.model import Jump, Rule
 from ipt2np.semantics import Can, Decision
 from ipt2np.semantics.decide import CONNECTION_PROTOCOLS, Side
 from ipt2np.semantics.facts import UNNAMEABLE_SOURCES
-from ipt2np.semantics.outcomes import ADDRESS, IMPOSSIBLE, INTERFACE
+from ipt2np.semantics.outcomes import ADDRESS, CONNTRACK, IMPOSSIBLE, INTERFACE
 from ipt2np.semantics.walk import effect_of
 
 _NOTE_CODES = {"family-assumed": "N2P001", "undeclared-chain": "N2P004"}
@@ -193,6 +193,8 @@ class _Causes:
             return self.grouped("N2P203", "interface", [])
         if cause == ADDRESS:
             return self.grouped("N2P204", "address", [])
+        if cause == CONNTRACK:
+            return self.grouped("N2P207", "conntrack", [])
         rule = self.decision.rules[cause]
         effect = effect_of(rule)
         if effect is Effect.REWRITE:
@@ -282,9 +284,10 @@ def _undecided_message(code: str, reason: str, rules: Sequence[Rule]) -> str:
     where = f"{counted(rules)}: {lines_of(rules)}" if rules else "no rule"
     return {
         "N2P201": f"undecided: {reason} ({where})",
-        "N2P202": f"the target {reason} is not known: it may accept, drop, divert or continue ({where})",
+        "N2P202": f"what the target {reason} does is open: it may accept, drop, divert or continue ({where})",
         "N2P203": f"rules test the input interface, which pods do not have ({where})",
         "N2P204": f"rules test the destination address, and the pod has its own ({where})",
+        "N2P207": "nat drops packets, but no rule makes the kernel track connections: whether nat is asked is open",
         "N2P205": f"nat rewrites these packets before the filter sees them ({where})",
     }[code]
 
@@ -305,6 +308,8 @@ def _undecided_remedy(code: str, rules: Sequence[Rule]) -> str:
             f"name what the pods will receive: --interface {name} if it came in there, "
             f"or --interface {name}=CIDR for the sources behind it"
         )
+    if code == "N2P207":
+        return remedy(code)
     if code == "N2P204":
         return "name the own address that the pod replaces: --address ADDR"
     line = rules[0].location.line if rules else "LINE"

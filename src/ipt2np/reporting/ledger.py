@@ -106,7 +106,12 @@ class _Judge:
             return Fate.UNREACHABLE
         undecided = any(not meaning.exact for side in walked for meaning in side.meanings(rule))
         settled = Fate.ASSUMED if rule.number in self.assumed else Fate.KEPT
-        if effect is Effect.LOG or effect in (Effect.DIVERT, Effect.REWRITE, Effect.UNKNOWN):
+        if effect is Effect.LOG or effect in (
+            Effect.DIVERT,
+            Effect.MAY_DIVERT,
+            Effect.REWRITE,
+            Effect.UNKNOWN,
+        ):
             return Fate.LOST
         if isinstance(rule.target, Jump) or effect in (Effect.RETURN, Effect.UNTRACK):
             return Fate.APPROXIMATED if undecided else settled

@@ -118,6 +118,8 @@ class Effect(Enum):
     """Continues, and conntrack leaves the packet alone."""
     DIVERT = "divert"
     """The packet goes to something else than the host's own socket: neither accepted nor denied."""
+    MAY_DIVERT = "may divert"
+    """Goes to a program if one listens, else is accepted."""
     REWRITE = "rewrite"
     """The packet's destination or port changes: what the filter then says of it is not known here."""
     UNKNOWN = "unknown"

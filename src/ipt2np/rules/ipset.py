@@ -34,8 +34,8 @@ class Entry:
 
     parts: tuple[AddressSet | PortPart, ...]
     nomatch: bool = False
-    prefix: int = 0
-    """The length of its longest prefix: longer ones decide first."""
+    prefix: tuple[int, ...] = ()
+    """The prefix length of each ``net`` part: longer ones decide first."""
 
 
 @dataclass(frozen=True, slots=True)

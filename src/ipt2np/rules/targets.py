@@ -1,6 +1,7 @@
 """Target extensions: what each does to a packet, one row each (iptables-extensions(8) 1.8.9).
 
-``UNKNOWN`` stands where the packet itself is rewritten in a way that later rules can see.
+``REWRITE`` stands where the packet is rewritten in a way that later rules can see. SNAT and MASQUERADE, which nat
+INPUT knows, rewrite it behind all rules: to them it is accepted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from ipt2np.rules.values import word
 NOTRACK_OPTION = "--notrack"
 
 _EFFECTS: Mapping[Effect, str] = {
-    Effect.ACCEPT: "ACCEPT",
+    Effect.ACCEPT: "ACCEPT SNAT MASQUERADE",
     Effect.DROP: "DROP",
     Effect.REJECT: "REJECT",
     Effect.RETURN: "RETURN",
@@ -24,7 +25,7 @@ _EFFECTS: Mapping[Effect, str] = {
         "TCPMSS TCPOPTSTRIP TEE TOS TRACE TTL ACCOUNT DHCPMAC IPMARK LOGMARK IPV4OPTSSTRIP"
     ),
     Effect.DIVERT: "NFQUEUE QUEUE SYNPROXY TPROXY TARPIT DELUDE CHAOS ECHO STEAL",
-    Effect.REWRITE: "DNAT REDIRECT NETMAP DNPT SNPT RAWDNAT RAWSNAT DNETMAP CLUSTERIP SNAT MASQUERADE",
+    Effect.REWRITE: "DNAT REDIRECT NETMAP DNPT SNPT RAWDNAT RAWSNAT DNETMAP CLUSTERIP",
 }
 _OPTIONS: Mapping[str, tuple[Option, ...]] = {
     "ACCEPT": (), "DROP": (), "RETURN": (), "NOTRACK": (), "QUEUE": (), "TRACE": (),
@@ -36,6 +37,10 @@ TARGETS: Mapping[str, TargetExtension] = {
     for effect, names in _EFFECTS.items()
     for name in names.split()
 }
+
+
+QUEUE_BYPASS = TargetExtension("NFQUEUE", Effect.MAY_DIVERT)
+"""``-j NFQUEUE --queue-bypass``."""
 
 
 def unknown_target(name: str) -> TargetExtension:

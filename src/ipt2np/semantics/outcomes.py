@@ -47,6 +47,9 @@ INTERFACE = -1
 ADDRESS = -2
 """The cause of a fork that the host's own address would settle."""
 
+CONNTRACK = -3
+"""The cause of a fork that knowing whether the kernel tracks connections would settle."""
+
 _CAN = {_Kind.ACCEPT: Can.ACCEPT, _Kind.DIVERT: Can.DIVERT, _Kind.UNKNOWN: Can.ACCEPT | Can.DROP | Can.DIVERT}
 
 

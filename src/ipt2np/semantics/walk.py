@@ -19,8 +19,8 @@ from ipt2np.packets import PacketMap, PacketSet
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.matches.conntrack import has_connection
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
-from ipt2np.rules.model import Chain, Jump, Rule, Ruleset
-from ipt2np.semantics.outcomes import Can, Outcomes
+from ipt2np.rules.model import Chain, Jump, Rule, Ruleset, TargetUse
+from ipt2np.semantics.outcomes import CONNTRACK, Can, Outcomes
 
 ChainKey = tuple[str, str]
 
@@ -31,8 +31,15 @@ INPUT_PATH: tuple[ChainKey, ...] = (
     ("mangle", "INPUT"),
     ("filter", "INPUT"),
     ("security", "INPUT"),
+    ("nat", "INPUT"),
 )
-"""Base chains that a packet for the host itself passes, in order. nat INPUT only rewrites sources behind them."""
+"""Base chains that a packet for the host itself passes, in order. Sources that nat INPUT rewrites are seen by none."""
+
+TRACKING_MATCHES = frozenset(
+    {"state", "conntrack", "connmark", "connlimit", "connbytes", "connlabel", "helper", "cluster"}
+)
+TRACKING_TARGETS = frozenset({"CT", "NOTRACK", "CONNMARK", "CONNSECMARK", "SYNPROXY", "MASQUERADE", "SNAT"})
+"""Extensions that switch connection tracking on (nf_ct_netns_get() in net/netfilter/)."""
 
 TRACKED, UNTRACKED = 0, 1
 STATES = (TRACKED, UNTRACKED)
@@ -53,6 +60,14 @@ def effect_of(rule: Rule) -> Effect:
     if rule.target is None or isinstance(rule.target, Jump):
         return Effect.CONTINUE
     return rule.target.extension.effect
+
+
+def _needs_tracking(rule: Rule) -> bool:
+    """True where the rule makes the kernel track connections (its module asks for it when the rule is loaded)."""
+    target = rule.target.extension if isinstance(rule.target, TargetUse) else None
+    return any(use.extension.name in TRACKING_MATCHES for use in rule.matches) or (
+        target is not None and (target.effect is Effect.REWRITE or target.name in TRACKING_TARGETS)
+    )
 
 
 class Walker:
@@ -77,6 +92,7 @@ class Walker:
         untracks = any(
             effect_of(rule) is Effect.UNTRACK for key in self.order for rule in ruleset.chains[key].rules
         )
+        self.tracking = any(_needs_tracking(rule) for rule in ruleset.rules)
         self.states = STATES if untracks or untracked_elsewhere is not None else (TRACKED,)
         self._meanings: dict[tuple[int, Half, int], Meaning] = {}
 
@@ -221,6 +237,9 @@ class Walker:
                 Effect.DROP: outcomes.deny(number, Can.DROP),
                 Effect.REJECT: outcomes.deny(number, Can.REJECT),
                 Effect.DIVERT: outcomes.divert(number),
+                Effect.MAY_DIVERT: outcomes.either(
+                    number, outcomes.accept(number, state), outcomes.divert(number)
+                ),
                 Effect.RETURN: outcomes.returned(state),
             }[effect]
         )
@@ -237,6 +256,16 @@ class Walker:
         }
         if chain.table == "nat":
             # Untracked and invalid packets have no connection that could be rewritten.
+            # And where no rule needs connection tracking, the kernel may not track at all: nat is not asked then.
+            if not self.tracking:
+                result = {
+                    state: self.space.combine(
+                        lambda v: outcomes.either(CONNTRACK, v[0], v[1]),
+                        result[state],
+                        self.space.constant(passing),
+                    )
+                    for state, passing in zip(states, accepted, strict=True)
+                }
             for state, passing in zip(states, accepted, strict=True):
                 connected = has_connection(
                     replace(self.view, half=Half.FIRST, hook=Hook.AFTER_CONNTRACK, tracked=state == TRACKED)

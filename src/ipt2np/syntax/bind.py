@@ -20,7 +20,7 @@ from ipt2np.rules.extension import (
 from ipt2np.rules.matches import all_matches
 from ipt2np.rules.matches.ip import Ip
 from ipt2np.rules.model import Clause, Jump, MatchUse, TargetUse
-from ipt2np.rules.targets import NOTRACK_OPTION, TARGETS, unknown_target
+from ipt2np.rules.targets import NOTRACK_OPTION, QUEUE_BYPASS, TARGETS, unknown_target
 from ipt2np.syntax.lines import RuleLine, Word
 
 SHORT_WITH_VALUE = "spdiojgmt"
@@ -153,6 +153,8 @@ class _Binder:
             )
         if extension.name == "CT" and NOTRACK_OPTION in loaded.text:
             extension = TARGETS["NOTRACK"]
+        if extension.name == "NFQUEUE" and "--queue-bypass" in loaded.text:
+            extension = QUEUE_BYPASS
         return TargetUse(extension, tuple(loaded.clauses), " ".join(loaded.text))
 
     def option(self, word: Word, negated: Word | None) -> None:

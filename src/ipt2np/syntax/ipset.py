@@ -78,16 +78,19 @@ class _Set:
                 f"{words[1]!s} has {len(texts)} parts", f"an element of {self.type}: {len(kinds)} parts"
             )
         parts: list[AddressSet | PortPart] = []
-        prefix = 0
+        prefixes: list[int] = []
         for kind, text in zip(kinds, texts, strict=True):
             if kind == "port":
                 parts.append(self.port(text))
                 continue
             address = self.address(text)
             parts.append(address)
-            low, high = address.ranges[0]
-            prefix = max(prefix, ADDRESS_BITS[self.family] - (high - low).bit_length())
-        self.entries.append(Entry(tuple(parts), "nomatch" in [str(word) for word in words[2:]], prefix))
+            if kind == "net":
+                low, high = address.ranges[0]
+                prefixes.append(ADDRESS_BITS[self.family] - (high - low).bit_length())
+        self.entries.append(
+            Entry(tuple(parts), "nomatch" in [str(word) for word in words[2:]], tuple(prefixes))
+        )
 
     def address(self, text: str) -> AddressSet:
         is_range = "-" in text

@@ -6,6 +6,8 @@ from ipt2np.rules.extension import MatchExtension, option
 from ipt2np.rules.meaning import Meaning, View
 from ipt2np.rules.values import words_of
 
+NAMES = ("UNICAST", "HOST", "BROADCAST", "BCAST", "MULTICAST", "MCAST", "OTHERHOST")
+
 
 def _type(view: View, types: frozenset[str]) -> Meaning:
     meaning = view.constantly(bool(types & {"UNICAST", "HOST"}))
@@ -19,7 +21,7 @@ class Pkttype(MatchExtension):
     options = (
         option(
             "--pkt-type",
-            kinds=words_of("UNICAST", "HOST", "BROADCAST", "MULTICAST"),
+            kinds=words_of(*NAMES),
             negatable=True,
             means=_type,
         ),
