@@ -181,8 +181,10 @@ def test_a_negation_complements_a_match_and_swaps_its_bounds(match: str, fate: s
     ("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("mangle", "INPUT"), ("security", "INPUT"), ("nat", "PREROUTING"),
 ])  # fmt: skip
 def test_a_drop_in_any_table_of_the_input_path_is_a_drop(name: str, chain: str) -> None:
+    # A rule that needs connection tracking, without which nat is not asked.
+    tracking = "-A INPUT -m conntrack --ctstate INVALID -j DROP"
     decision = decided(
-        dump("-A INPUT -j ACCEPT", before=table(name, f"-A {chain} -p tcp --dport 80 -j DROP"))
+        dump(tracking, "-A INPUT -j ACCEPT", before=table(name, f"-A {chain} -p tcp --dport 80 -j DROP"))
     )
     assert fate_of(decision, ANY, "tcp", 80) == "refuse"
     assert fate_of(decision, ANY, "tcp", 81) == "accept"

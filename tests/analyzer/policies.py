@@ -17,7 +17,8 @@ PROTOCOLS = ("tcp", "udp", "sctp")
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-# Few and near each other, so that blocks overlap, touch, contain and equal one another.
+# Few and near each other, so that blocks overlap, touch, contain and equal one another. None is IPv4-mapped:
+# Go-based readers take such a block for IPv4, so nobody can say what it means.
 _NETWORKS: tuple[_Network, ...] = tuple(
     ipaddress.ip_network(cidr)
     for cidr in (
@@ -25,7 +26,7 @@ _NETWORKS: tuple[_Network, ...] = tuple(
         *("10.1.2.0/24", "10.1.3.0/24", "10.1.2.0/23", "10.1.2.3/32", "10.1.2.4/32", "0.0.0.0/32"),
         *("255.255.255.255/32", "255.255.255.0/24", "192.0.2.128/25"),
         *("::/0", "::/1", "8000::/1", "2001:db8::/32", "2001:db8::/33", "2001:db8:8000::/33"),
-        *("2001:db9::/32", "2001:db8::1/128", "2001:db8::2/128", "::/128", "::/96", "::ffff:0:0/96"),
+        *("2001:db9::/32", "2001:db8::1/128", "2001:db8::2/128", "::/128", "::/96", "::fffe:0:0/96"),
         "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128",
     )
 )
