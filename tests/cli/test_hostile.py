@@ -277,19 +277,19 @@ def test_a_fault_in_a_million_characters_is_told_in_a_few(line: str) -> None:
     assert len(stream.getvalue()) < 2000
 
 
-def test_ten_thousand_undecided_rules_are_told_once() -> None:
+def test_thousands_of_undecided_rules_are_told_once() -> None:
     conversion = convert(
-        [parsed(dump(*(f"-A INPUT -m frob --x {number} -j ACCEPT" for number in range(10_000))))]
+        [parsed(dump(*(f"-A INPUT -m frob --x {number} -j ACCEPT" for number in range(3_000))))]
     )
     assert conversion.findings[0].code == "N2P200"
     assert len(told(conversion)) < 10_000
-    assert len(conversion.ledger.entries) == 10_000
+    assert len(conversion.ledger.entries) == 3_000
 
 
-def test_five_thousand_interfaces_are_as_good_as_two() -> None:
-    text = dump(*(f"-A INPUT -i if{number} -p tcp --dport 80 -j ACCEPT" for number in range(5000)))
+def test_a_thousand_interfaces_are_as_good_as_two() -> None:
+    text = dump(*(f"-A INPUT -i if{number} -p tcp --dport 80 -j ACCEPT" for number in range(1000)))
     conversion = convert([parsed(text)])
-    assert len(conversion.draft.decision.space.diagram.level) < 500 * 5000
+    assert len(conversion.draft.decision.space.diagram.level) < 500 * 1000
     assert len(told(conversion)) < 10_000
 
 
