@@ -20,7 +20,7 @@ from itertools import combinations_with_replacement, pairwise, product
 
 import pytest
 
-from ipt2np.cni.blocks import Block, blocks, entries
+from ipt2np.cni.blocks import Block, blocks
 from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
 from ipt2np.packets.intervals import ADDRESS_BITS
 
@@ -196,7 +196,6 @@ def assert_right(leaves: Sequence[Leaf], place: Place, space: PacketSpace) -> in
     family, length, base = place
     wanted, allowed = embedded(space, leaves, place)
     found = blocks(wanted, allowed, family)
-    assert entries(wanted, allowed, family) == count(found)
     start, size = int(ipaddress.ip_address(base)), 1 << (ADDRESS_BITS[family] - length)
     width = size // len(leaves)
     covering = [0] * len(leaves)

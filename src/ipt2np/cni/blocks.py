@@ -105,9 +105,3 @@ def blocks(wanted: PacketSet, allowed: PacketSet, family: int) -> list[Block]:
     tree = _Tree(wanted, allowed, family)
     tree.write_open(tree.root, 0, 0)
     return [Block(cidr, tuple(excepts)) for cidr, excepts in tree.blocks]
-
-
-def entries(wanted: PacketSet, allowed: PacketSet, family: int) -> int:
-    """How many entries ``blocks`` needs, without writing them."""
-    tree = _Tree(wanted, allowed, family)
-    return tree.cost(tree.root, 0)[0]

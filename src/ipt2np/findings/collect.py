@@ -199,17 +199,14 @@ class _Causes:
         effect = effect_of(rule)
         if effect is Effect.REWRITE:
             return self.grouped("N2P205", "nat", [rule])
-        whys = (
-            [
-                why
-                for side in self.decision.sides
-                for meaning in side.meanings(rule)
-                if not meaning.exact
-                for why in meaning.undecided
-            ]
-            if rule.number in self.decision.rules
-            else []
-        )
+        whys = [
+            why
+            for side in self.decision.sides
+            if side.holds(rule)
+            for meaning in side.meanings(rule)
+            if not meaning.exact
+            for why in meaning.undecided
+        ]
         if whys:
             return self.grouped("N2P201", whys[0], [rule])
         target = (

@@ -43,6 +43,11 @@ class Side:
     possible: PacketSet
     """Packets that the facts and the kernel let exist."""
 
+    def holds(self, rule: Rule) -> bool:
+        """True where the rule is one of this ruleset's (their numbers are consecutive)."""
+        rules = self.ruleset.rules
+        return bool(rules) and rules[0].number <= rule.number <= rules[-1].number
+
     def arrivals(self, rule: Rule, half: Half) -> PacketSet:
         """The possible packets of a half that get as far as the rule and may match it."""
         found = self.walks[half].arrivals.get(rule.number)
