@@ -203,3 +203,17 @@ def test_all_addresses_are_one_cidr(family: int, cidr: str) -> None:
     assert AddressSet.everything(family).to_cidrs() == [cidr]
     assert AddressSet.cidrs(cidr) == AddressSet.everything(family)
     assert AddressSet.of(family, []).to_cidrs() == []
+
+
+def test_a_gap_that_holds_no_possible_address_is_bridged() -> None:
+    refused = AddressSet.cidrs("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32")
+    everyone = AddressSet.everything(4) - refused
+    assert everyone.bridged(refused) == AddressSet.everything(4)
+    without_ten = everyone - AddressSet.cidrs("10.0.0.0/8")
+    assert ~without_ten.bridged(refused) == AddressSet.cidrs("10.0.0.0/8")
+
+
+def test_addresses_beside_a_gap_do_not_grow_into_it() -> None:
+    refused = AddressSet.cidrs("127.0.0.0/8")
+    assert AddressSet.cidrs("126.0.0.0/8").bridged(refused) == AddressSet.cidrs("126.0.0.0/8")
+    assert AddressSet(4).bridged(refused) == AddressSet(4)

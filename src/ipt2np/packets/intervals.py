@@ -148,6 +148,12 @@ class AddressSet:
     def __contains__(self, value: int) -> bool:
         return any(low <= value <= high for low, high in self.ranges)
 
+    def bridged(self, free: AddressSet) -> AddressSet:
+        """The set with its gaps filled, those between two of its ranges or at an end that hold ``free`` addresses only."""
+        self._same(free)
+        kept = [gap for gap in (~self).ranges if not AddressSet(self.family, (gap,)) <= free]
+        return ~AddressSet(self.family, tuple(kept)) if self.ranges else self
+
     def to_cidrs(self) -> list[str]:
         """The fewest plain CIDRs with this union, ascending."""
         bits = ADDRESS_BITS[self.family]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ipt2np.packets import AddressSet, Field, PacketSet
@@ -19,6 +19,8 @@ class Box:
 
     family: int
     sources: AddressSet
+    named: AddressSet
+    """The sources as a reader would name them: gaps that hold no possible source are filled."""
     protocols: tuple[Range, ...]
     ports: tuple[Range, ...]
     source_ports: tuple[Range, ...]
@@ -63,8 +65,11 @@ def _grouped(packets: PacketSet, field: Field) -> list[tuple[tuple[Range, ...], 
     return [(merged(ranges), rest) for ranges, rest in groups.values()]
 
 
-def boxes(packets: PacketSet) -> Iterator[Box]:
-    """Disjoint boxes whose union is ``packets`` (in which interface and destination must not matter)."""
+def boxes(packets: PacketSet, impossible: Mapping[int, AddressSet] | None = None) -> Iterator[Box]:
+    """Disjoint boxes whose union is ``packets`` (in which interface and destination must not matter).
+
+    ``impossible`` are sources, by family, that no packet of interest can have.
+    """
     space = packets.space
     for family in (4, 6):
         of_family = space.of_family(packets & space.family(family), family)
@@ -78,7 +83,8 @@ def boxes(packets: PacketSet) -> Iterator[Box]:
                             addresses = space.source_addresses(sources, family)
                             given = types != ((0, 255),) or codes != ((0, 255),)
                             icmp = tuple((t, c) for t in types for c in codes) if given else ()
-                            yield Box(family, addresses, protocols, ports, source_ports, icmp)
+                            named = addresses.bridged(impossible[family]) if impossible else addresses
+                            yield Box(family, addresses, named, protocols, ports, source_ports, icmp)
 
 
 def describe(packets: PacketSet) -> str:

@@ -138,10 +138,20 @@ def _differences(
     certainly: PacketSet,
     findings: Sequence[Finding],
 ) -> Iterable[ProvenDifference]:
+    impossible = _impossible_sources(decision)
     for certain, part in ((True, packets & certainly), (False, packets - certainly)):
         for codes, explained in _by_findings(part, effect, findings):
-            for box in boxes(explained):
+            for box in boxes(explained, impossible):
                 yield ProvenDifference(effect, certain, "external", box, codes)
+
+
+def _impossible_sources(decision: Decision) -> dict[int, AddressSet]:
+    """Sources that no judged packet has, by family."""
+    space, seen = decision.space, decision.judged
+    for field in Field:
+        if field not in (Field.FAMILY, Field.SOURCE):
+            seen = seen.some(field)
+    return {family: space.source_addresses(~space.of_family(seen, family), family) for family in (4, 6)}
 
 
 def _by_findings(

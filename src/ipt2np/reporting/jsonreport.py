@@ -119,7 +119,7 @@ def _difference(each: ProvenDifference) -> dict[str, Any]:
         "effect": each.effect.value,
         "certain": each.certain,
         "source_class": each.source_class,
-        "source": box.sources.to_cidrs(),
+        "source": box.named.to_cidrs(),
         "protocol": box.protocol,
         "ports": ranges_text(box.ports),
         "source_ports": ranges_text(box.source_ports),

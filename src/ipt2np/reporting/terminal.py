@@ -77,7 +77,7 @@ def verdict_lines(conversion: Conversion) -> Iterator[Text]:
 def difference_text(difference: ProvenDifference) -> str:
     """One difference on one line, with its witness's findings."""
     box = difference.box
-    cidrs = box.sources.to_cidrs()
+    cidrs = box.named.to_cidrs()
     sources = ", ".join(cidrs[:SHOWN_SOURCES]) + (
         f" and {len(cidrs) - SHOWN_SOURCES} more" if len(cidrs) > SHOWN_SOURCES else ""
     )
