@@ -16,6 +16,8 @@ import typer
 from ipt2np.cli.errors import reported_errors
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from ipt2np.conversion import Conversion, Options
     from ipt2np.rules.model import Ruleset
     from ipt2np.semantics import Facts
@@ -232,8 +234,10 @@ def convert(
         inputs = _Inputs(rules, rules6, tuple(also_rules or []), ipset, addr, tuple(route or []))
         _check_outputs(output, report or [], inputs.names())
         conversion = _converted(inputs, options, quiet)
+        account = [] if quiet else _account(conversion)
         _write(conversion, output, report or [], options.version)
-        failed = _tell(conversion, fail_on, quiet)
+        _tell(account)
+        failed = _failed(conversion, fail_on)
     raise typer.Exit(1 if failed else 0)
 
 
@@ -357,13 +361,23 @@ def _print(text: str) -> None:
         raise UsageError(f"standard output cannot be written: {error.strerror or error}") from None
 
 
-def _tell(conversion: Conversion, fail_on: FailOn, quiet: bool) -> bool:
-    """Prints the findings; True where one is at or above ``--fail-on``."""
-    from ipt2np.findings import Severity
-    from ipt2np.reporting.terminal import ErrorConsole, conversion_lines, write
+def _account(conversion: Conversion) -> list[Text]:
+    """The lines for standard error, made before anything is written: a fault here leaves no file behind."""
+    from ipt2np.reporting.terminal import conversion_lines
 
-    if not quiet:
-        write(ErrorConsole(), conversion_lines(conversion))
+    return list(conversion_lines(conversion))
+
+
+def _tell(account: list[Text]) -> None:
+    from ipt2np.reporting.terminal import ErrorConsole, write
+
+    write(ErrorConsole(), iter(account))
+
+
+def _failed(conversion: Conversion, fail_on: FailOn) -> bool:
+    """True where a finding is at or above ``--fail-on``."""
+    from ipt2np.findings import Severity
+
     if fail_on is FailOn.NEVER:
         return False
     least = Severity[fail_on.name]

@@ -41,12 +41,3 @@ class Interfaces:
             first = bisect_left(self.names, pattern)
             end = first + (first < len(self.names) and self.names[first] == pattern)
         return ((first, end - 1),) if first < end else ()
-
-    @property
-    def other(self) -> Range:
-        """The labels of interfaces that nobody names."""
-        return (len(self.names), LABELS)
-
-    def title(self, label: int) -> str:
-        """The name behind a label, for messages."""
-        return self.names[label] if label < len(self.names) else "any other"
