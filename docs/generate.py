@@ -7,7 +7,7 @@ from pathlib import Path
 from ipt2np.findings import CATALOGUE
 from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED
 from ipt2np.rules.matches import all_matches
-from ipt2np.rules.targets import TARGETS
+from ipt2np.rules.targets import all_targets
 
 FOLDER = Path(__file__).parent
 
@@ -85,8 +85,9 @@ def _extensions() -> str:
         lines.append(f"| {'(header)' if name == 'ip' else name} | {family} | {text} |")
     lines += ["", "| target | what it does to the packet |", "|---|---|"]
     lines += [
-        f"| {target.name} | {target.effect.value} |"
-        for target in sorted(TARGETS.values(), key=lambda t: t.name)
+        f"| {name} | {target.acts(()).value} |"
+        for (name, family), target in sorted(all_targets().items())
+        if family == 4
     ]
     return "\n".join(lines) + "\n"
 

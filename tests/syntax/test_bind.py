@@ -62,7 +62,7 @@ def kept_text(line: str, match: str) -> str:
     ("-p tcp --tcp-flags FIN,SYN,RST,ACK SYN", "-p tcp --tcp-flags SYN,RST,ACK,FIN syn"),
     ("-p tcp ! --tcp-flags SYN,ACK SYN", "-p tcp --tcp-flags ! SYN,ACK SYN"),
     ("-p tcp ! --syn", "-p tcp ! --sy"),
-    ("-p udp -m multiport --dports 53,100:200", "-p udp -m multiport --destination-ports 100:200,53"),
+    ("-p udp -m multiport --dports 53,100:200", "-p udp -m multiport --destination-ports domain,100:200"),
     ("-p icmp --icmp-type 8", "-p icmp --icmp-type echo-request"),
     ("-p icmp --icmp-type 8", "-p icmp --icmp-type ping"),
     ("-p icmp --icmp-type 8", "-p icmp --icmp-type ECHO-REQ"),
@@ -181,7 +181,7 @@ def test_known_options_are_known_beside_an_unknown_match() -> None:
 def test_an_unknown_target_with_options_is_undecided_and_may_fall_through() -> None:
     rule = only_rule('-A INPUT -j FROB --how "very well" ! --not')
     assert isinstance(rule.target, TargetUse)
-    assert (rule.target.extension.name, rule.target.extension.effect) == ("FROB", Effect.UNKNOWN)
+    assert (rule.target.extension.name, rule.target.effect) == ("FROB", Effect.UNKNOWN)
     assert rule.target.text == '--how "very well" ! --not'
     for policy in ("ACCEPT", "DROP"):
         assert fate_of(decided(dump(rule.text, policy=policy)), "192.0.2.1", "tcp", 22) == "undecided"
@@ -204,7 +204,7 @@ def test_a_known_targets_options_are_kept_as_text(options: str) -> None:
 def test_ct_notrack_is_notrack() -> None:
     target = only_rule("-A INPUT -j CT --notrack").target
     assert isinstance(target, TargetUse)
-    assert target.extension.effect is Effect.UNTRACK
+    assert target.effect is Effect.UNTRACK
 
 
 def test_a_chain_may_be_called_like_an_option_or_a_match() -> None:

@@ -97,7 +97,7 @@ class _Judge:
         if not walked:
             return Fate.NOT_APPLICABLE
         effect = effect_of(rule)
-        if effect is Effect.CONTINUE and not isinstance(rule.target, Jump):
+        if effect in (Effect.CONTINUE, Effect.MARK) and not isinstance(rule.target, Jump):
             return Fate.NOT_APPLICABLE
         matching = any(m.may.meets(side.possible) for side in walked for m in side.meanings(rule))
         if not matching:

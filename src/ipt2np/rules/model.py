@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ipt2np.errors import Location
 
 if TYPE_CHECKING:
-    from ipt2np.rules.extension import MatchExtension, TargetExtension
+    from ipt2np.rules.extension import Effect, MatchExtension, TargetExtension
 
 BUILTIN_CHAINS: Mapping[str, tuple[str, ...]] = {
     "raw": ("PREROUTING", "OUTPUT"),
@@ -23,6 +23,10 @@ BUILTIN_CHAINS: Mapping[str, tuple[str, ...]] = {
     "security": ("INPUT", "FORWARD", "OUTPUT"),
 }
 """The tables of the kernel and their built-in chains (iptables(8), TABLES)."""
+
+
+Counters = tuple[int, int]
+"""Packets and bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +49,16 @@ class MatchUse:
 
 @dataclass(frozen=True, slots=True)
 class TargetUse:
-    """A target extension at work in a rule."""
+    """A target extension at work in a rule; ``text`` is what one without typed options was given, word by word."""
 
     extension: TargetExtension
     clauses: tuple[Clause, ...] = ()
     text: str = ""
+
+    @property
+    def effect(self) -> Effect:
+        """What the target does to a packet."""
+        return self.extension.acts(self.clauses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,7 @@ class Rule:
     text: str
     matches: tuple[MatchUse, ...]
     target: TargetUse | Jump | None
+    counters: Counters | None = None
 
     def matched_names(self) -> tuple[str, ...]:
         """The names of the match extensions in use, the header options' own ("ip") among them."""
@@ -87,6 +97,16 @@ class Chain:
     rules: tuple[Rule, ...]
     location: Location | None = None
     """Where the chain or its policy is declared; None where the kernel's default stands in."""
+    counters: Counters | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the file, with the comment lines that stand around it."""
+
+    name: str
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +118,8 @@ class Ruleset:
     chains: Mapping[tuple[str, str], Chain]
     rules: tuple[Rule, ...]
     """Every rule, in the order of the file."""
+    tables: tuple[Table, ...] = ()
+    """In the order of the file."""
     sha256: str = ""
     policy_is_default: bool = False
     """True where the filter table says nothing of INPUT's policy, so that the kernel's ACCEPT stands."""

@@ -12,15 +12,21 @@ import socket
 from collections.abc import Mapping
 
 PROTOCOLS: Mapping[str, int] = {
-    "ip": 0, "hopopt": 0, "icmp": 1, "igmp": 2, "ggp": 3, "ipencap": 4, "ipv4": 4, "ipip": 4, "st": 5, "tcp": 6,
+    "ip": 0, "hopopt": 0, "icmp": 1, "igmp": 2, "ggp": 3, "ipencap": 4, "ipv4": 4, "st": 5, "tcp": 6,
     "egp": 8, "igp": 9, "pup": 12, "udp": 17, "hmp": 20, "xns-idp": 22, "rdp": 27, "iso-tp4": 29, "dccp": 33,
     "xtp": 36, "ddp": 37, "idpr-cmtp": 38, "ipv6": 41, "ipv6-route": 43, "ipv6-frag": 44, "idrp": 45,
     "rsvp": 46, "gre": 47, "esp": 50, "ipv6-crypt": 50, "ah": 51, "ipv6-auth": 51, "skip": 57, "icmpv6": 58,
     "ipv6-icmp": 58, "icmp6": 58, "ipv6-nonxt": 59, "ipv6-opts": 60, "rspf": 73, "vmtp": 81, "eigrp": 88,
-    "ospf": 89, "ospfigp": 89, "ax.25": 93, "etherip": 97, "encap": 98, "pim": 103, "ipcomp": 108, "vrrp": 112,
+    "ospf": 89, "ospfigp": 89, "ax.25": 93, "ipip": 94, "etherip": 97, "encap": 98, "pim": 103, "ipcomp": 108, "vrrp": 112,
     "l2tp": 115, "isis": 124, "sctp": 132, "fc": 133, "mobility-header": 135, "ipv6-mh": 135, "mh": 135,
-    "udplite": 136, "mpls-in-ip": 137, "manet": 138, "hip": 139, "shim6": 140, "wesp": 141, "rohc": 142,
+    "udplite": 136, "mpls-in-ip": 137, "manet": 138, "hip": 139, "shim6": 140, "wesp": 141, "rohc": 142, "ethernet": 143,
 }  # fmt: skip
+
+_ALIASES = frozenset(
+    {"hopopt", "ipv4", "ipv6-crypt", "ipv6-auth", "icmpv6", "icmp6", "ospfigp", "ipv6-mh", "mh"}
+)
+"""Names that iptables reads beside the one that /etc/protocols gives to the number."""
+_SAVED: Mapping[int, str] = {number: name for name, number in PROTOCOLS.items() if name not in _ALIASES}
 
 SERVICES: Mapping[str, int] = {
     "echo": 7, "discard": 9, "daytime": 13, "chargen": 19, "ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23,
@@ -103,6 +109,11 @@ def protocol_number(text: str) -> int | None:
         return number
     name = text.lower()
     return 0 if name == "all" else PROTOCOLS.get(name)
+
+
+def saved_protocol(number: int) -> str:
+    """What iptables-save prints behind -p: the name that /etc/protocols has, else the number."""
+    return _SAVED.get(number, str(number))
 
 
 def protocol_name(number: int) -> str:

@@ -1,47 +1,227 @@
-"""The kinds of values that options take: text in, typed value out, ``ValueFault`` where it does not fit."""
+"""The kinds of values that options take: text in, typed value out, canonical text back.
+
+Reading follows libxtables (libxtables/xtoptions.c and xtables.c of iptables 1.8.9), writing what the extensions'
+own ``save`` functions print. A text that does not fit is a ``ValueFault``.
+"""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import socket
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ipt2np.packets import AddressSet
 from ipt2np.packets.intervals import ADDRESS_BITS, Range, merged
 from ipt2np.rules.extension import Kind, ValueFault
-from ipt2np.rules.names import ICMP_TYPES, ICMPV6_TYPES, IcmpType, number_of, port_number, protocol_number
+from ipt2np.rules.names import (
+    ICMP_TYPES,
+    ICMPV6_TYPES,
+    IcmpType,
+    number_of,
+    port_number,
+    protocol_number,
+    saved_protocol,
+)
 
 EXPANDED_PREFIXES = 4096
 """A non-contiguous mask is expanded into at most so many prefixes; above it the match is undecided."""
+_DOMAINS = {4: socket.AF_INET, 6: socket.AF_INET6}
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def quoted(text: str) -> str:
+    """``text`` as iptables-save writes free text (libxtables/xtables.c, xtables_save_string)."""
+    return text if _PLAIN.fullmatch(text) else '"' + re.sub(r"([\"'\\])", r"\\\1", text) + '"'
+
+
+def _as_it_is(value: object, family: int) -> str:
+    return str(value)
+
+
+def saved_address(value: int, family: int) -> str:
+    """An address as inet_ntop(3) writes it: IPv4-mapped ones keep their dots."""
+    return socket.inet_ntop(_DOMAINS[family], value.to_bytes(ADDRESS_BITS[family] // 8, "big"))
+
+
+# -- words and numbers ------------------------------------------------------------------------------------
+
+word = Kind("WORD", lambda text, family: text, _as_it_is, "word")
+"""Any text, printed as it is."""
+
+
+def string(most: int = 0, *, least: int = 0, cut: bool = False, title: str = "TEXT") -> Kind:
+    """Free text, quoted where it must be; longer than ``most`` bytes it is cut where ``cut`` says so, else a fault."""
+
+    def read(text: str, family: int) -> str:
+        data = text.encode("utf-8", "surrogatepass")
+        if len(data) < least:
+            raise ValueFault(f"{text!r} is too short", f"at least {least} characters")
+        if most and len(data) > most:
+            if not cut:
+                raise ValueFault(f"{text[:40]!r}… is too long", f"at most {most} characters")
+            return data[:most].decode("utf-8", "ignore")
+        return text
+
+    return Kind(title, read, lambda value, family: quoted(str(value)), "text")
+
+
+def integer(high: int = 0xFFFFFFFF, low: int = 0, *, title: str = "N", hexadecimal: bool = False) -> Kind:
+    """A number from ``low`` to ``high``, read as strtoul(3) does, written in decimal or as ``0x…``."""
+
+    def read(text: str, family: int) -> int:
+        found = number_of(text, high)
+        if found is None or found < low:
+            raise ValueFault(f"{text!r} is no number from {low} to {high}", f"a number from {low} to {high}")
+        return found
+
+    write = (lambda value, family: hex(int(value))) if hexadecimal else _as_it_is
+    return Kind(title, read, write, str(max(low, min(5, high))))
+
+
+number = integer(2**64 - 1)
+"""Any number of at most 64 bits."""
+
+
+def integer_range(high: int = 0xFFFFFFFF, *, separator: str = ":", title: str = "N[:N]") -> Kind:
+    """``FIRST[:LAST]`` as a pair; either end left out is the least or greatest number. One number is written alone."""
+
+    def one(text: str, otherwise: int) -> int:
+        if not text:
+            return otherwise
+        found = number_of(text, high)
+        if found is None:
+            raise ValueFault(
+                f"{text!r} is no number from 0 to {high}", f"FIRST{separator}LAST, each from 0 to {high}"
+            )
+        return found
+
+    def read(text: str, family: int) -> Range:
+        first, middle, last = text.partition(separator)
+        if not text:
+            raise ValueFault("a number is missing", f"FIRST{separator}LAST, each from 0 to {high}")
+        low = one(first, 0)
+        top = one(last, high) if middle else low
+        if top < low:
+            raise ValueFault(
+                f"the range {text} ends before it begins", f"FIRST{separator}LAST with FIRST <= LAST"
+            )
+        return low, top
+
+    def write(value: Range, family: int) -> str:
+        return str(value[0]) if value[0] == value[1] else f"{value[0]}{separator}{value[1]}"
+
+    return Kind(title, read, write, f"20{separator}60")
 
 
 @dataclass(frozen=True, slots=True)
-class AddressSpec:
-    """An address list of ``-s`` or ``-d``; ``exact`` is False where the mask is too scattered to expand."""
+class Masked:
+    """A value under a mask: bits outside the mask do not count."""
 
-    addresses: AddressSet
-    exact: bool = True
-
-
-def word(text: str, family: int) -> str:
-    """Any text."""
-    return text
+    value: int
+    mask: int
 
 
-def number(text: str, family: int) -> int:
-    """A number, decimal or with a leading 0x."""
-    found = number_of(text, 2**64 - 1)
-    if found is None:
-        raise ValueFault(f"{text!r} is not a number", "a number")
-    return found
+def masked(bits: int = 32, *, title: str = "VALUE[/MASK]", always: bool = False) -> Kind:
+    """``VALUE[/MASK]``, written in hexadecimal; a full mask is left out unless ``always``."""
+    full = (1 << bits) - 1
+
+    def part(text: str) -> int:
+        found = number_of(text, full)
+        if found is None:
+            raise ValueFault(
+                f"{text!r} is no number from 0 to {full:#x}", "VALUE or VALUE/MASK such as 0x1/0xff"
+            )
+        return found
+
+    def read(text: str, family: int) -> Masked:
+        value, slash, mask = text.partition("/")
+        return Masked(part(value), part(mask) if slash else full)
+
+    def write(value: Masked, family: int) -> str:
+        return f"{value.value:#x}/{value.mask:#x}" if always or value.mask != full else f"{value.value:#x}"
+
+    return Kind(title, read, write, "0x1/0xff")
 
 
-def protocol(text: str, family: int) -> int:
-    """A protocol's number; 0 means any (iptables(8), -p)."""
+marked = masked()
+"""``VALUE[/MASK]`` of a packet or connection mark."""
+
+
+def words_of(*choices: str, title: str = "LIST", lower: bool = False) -> Kind:
+    """A comma-separated list of words among ``choices``, in any case, as a frozenset; written in their order."""
+
+    def read(text: str, family: int) -> frozenset[str]:
+        words = [part.strip().upper() for part in text.split(",")]
+        for part in words:
+            if part not in choices:
+                raise ValueFault(f"{part!r} is not known here", "a list of " + ", ".join(choices))
+        return frozenset(words)
+
+    def write(value: frozenset[str], family: int) -> str:
+        text = ",".join(each for each in choices if each in value)
+        return text.lower() if lower else text
+
+    return Kind(title, read, write, choices[0].lower() if lower else choices[0])
+
+
+def choice(*names: str, title: str = "NAME", aliases: Mapping[str, str] | None = None) -> Kind:
+    """One of ``names``, or another spelling out of ``aliases`` (to the name it stands for)."""
+    other = aliases or {}
+
+    def read(text: str, family: int) -> str:
+        found = other.get(text, text)
+        if found not in names:
+            raise ValueFault(f"{text!r} is not known here", "one of " + ", ".join(names))
+        return found
+
+    return Kind(title, read, _as_it_is, names[0])
+
+
+# -- protocols --------------------------------------------------------------------------------------------
+
+
+def _read_protocol(text: str, family: int) -> int:
     found = protocol_number(text)
     if found is None:
         raise ValueFault(f"unknown protocol {text!r}", "a protocol name such as tcp, a number 0..255, or all")
     return found
+
+
+protocol = Kind("PROTOCOL", _read_protocol, lambda value, family: saved_protocol(value), "tcp")
+"""A protocol's number; 0 means any (iptables(8), -p). Written by the name that /etc/protocols has."""
+protocol_as_number = Kind("PROTOCOL", _read_protocol, _as_it_is, "tcp")
+"""A protocol's number, written as one."""
+
+
+# -- addresses --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """An address under a mask, both as integers; the mask need not be contiguous."""
+
+    address: int
+    mask: int
+
+    def text(self, family: int) -> str:
+        """``ADDRESS/PREFIX``, or ``ADDRESS/MASK`` where the mask is not contiguous."""
+        bits = ADDRESS_BITS[family]
+        tail = ((1 << bits) - 1) & ~self.mask
+        contiguous = tail & (tail + 1) == 0
+        mask = str(bits - tail.bit_length()) if contiguous else saved_address(self.mask, family)
+        return f"{saved_address(self.address, family)}/{mask}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSpec:
+    """An address list of ``-s`` or ``-d``; ``exact`` is False where a mask is too scattered to expand."""
+
+    addresses: AddressSet
+    networks: tuple[Network, ...]
+    """As written: a rule with several stands for one rule each."""
+    exact: bool = True
 
 
 def _address(text: str, family: int) -> int:
@@ -61,7 +241,7 @@ def _address(text: str, family: int) -> int:
                 f"{text!r} is a host name, not an address", f"{hint}; look the name up and write its address"
             ) from None
         raise ValueFault(f"{text!r} is not an address", hint) from None
-    if parsed.version != family:
+    if parsed.version != family or getattr(parsed, "scope_id", None):
         raise ValueFault(
             f"{text!r} is an IPv{parsed.version} address in an IPv{family} ruleset",
             f"an IPv{family} address; give the other family's dump by --rules6",
@@ -82,18 +262,22 @@ def _mask(text: str, family: int) -> int:
         raise ValueFault(f"/{text} is not a mask", f"a prefix length from 0 to {bits}, or a mask") from None
 
 
-def _network(text: str, family: int) -> tuple[list[Range], bool]:
+def _network(text: str, family: int) -> Network:
     address, slash, mask_text = text.partition("/")
-    bits = ADDRESS_BITS[family]
-    whole = (1 << bits) - 1
     value = _address(address, family)
-    mask = _mask(mask_text, family) if slash else whole
-    tail = whole & ~mask
+    mask = _mask(mask_text, family) if slash else (1 << ADDRESS_BITS[family]) - 1
+    return Network(value & mask, mask)
+
+
+def covered(network: Network, family: int) -> tuple[list[Range], bool]:
+    """The addresses of a network as ranges; False, and more addresses, where its mask is too scattered to expand."""
+    bits = ADDRESS_BITS[family]
+    tail = ((1 << bits) - 1) & ~network.mask
     low_run = 0
     while tail >> low_run & 1:
         low_run += 1
     scattered = [bit for bit in range(low_run, bits) if tail >> bit & 1]
-    base = value & mask
+    base = network.address
     if 1 << len(scattered) > EXPANDED_PREFIXES:
         top = scattered[-1] + 1
         start = base >> top << top
@@ -104,21 +288,43 @@ def _network(text: str, family: int) -> tuple[list[Range], bool]:
     return [(start, start + (1 << low_run) - 1) for start in starts], True
 
 
-def addresses(text: str, family: int) -> AddressSpec:
-    """``ADDRESS[/MASK][,...]``: the union (iptables(8), -s; a list stands for one rule each)."""
+def _read_addresses(text: str, family: int) -> AddressSpec:
     ranges: list[Range] = []
+    networks: list[Network] = []
     exact = True
     for part in text.split(","):
         if not part:
             raise ValueFault("an address is missing", "an address or network")
-        more, fully = _network(part, family)
+        networks.append(_network(part, family))
+        more, fully = covered(networks[-1], family)
         ranges += more
         exact &= fully
-    return AddressSpec(AddressSet.of(family, ranges), exact)
+    return AddressSpec(AddressSet.of(family, ranges), tuple(networks), exact)
 
 
-def address_range(text: str, family: int) -> AddressSet:
-    """``FIRST[-LAST]`` (iptables-extensions(8), iprange)."""
+def _write_addresses(value: AddressSpec, family: int) -> str:
+    return ",".join(network.text(family) for network in value.networks)
+
+
+addresses = Kind("ADDRESS[/MASK][,…]", _read_addresses, _write_addresses, "10.0.0.0/8", "fd00::/8")
+"""``ADDRESS[/MASK][,...]``: the union (iptables(8), -s; a list stands for one rule each)."""
+
+
+def _read_network(text: str, family: int) -> Network:
+    if "," in text:
+        raise ValueFault(f"{text!r} is a list", "one address or network")
+    return _network(text, family)
+
+
+network = Kind(
+    "ADDRESS[/MASK]", _read_network, lambda value, family: value.text(family), "10.0.0.0/8", "fd00::/8"
+)
+"""One network, always written with its mask."""
+address = Kind("ADDRESS", _address, lambda value, family: saved_address(value, family), "10.0.0.1", "fd00::1")
+"""One address as an integer."""
+
+
+def _read_address_range(text: str, family: int) -> AddressSet:
     first_text, dash, last_text = text.partition("-")
     first = _address(first_text, family)
     last = _address(last_text, family) if dash else first
@@ -127,36 +333,74 @@ def address_range(text: str, family: int) -> AddressSet:
     return AddressSet.of(family, [(first, last)])
 
 
-def _port(text: str) -> int:
+def _write_address_range(value: AddressSet, family: int) -> str:
+    ((first, last),) = value.ranges
+    return f"{saved_address(first, family)}-{saved_address(last, family)}"
+
+
+address_range = Kind(
+    "FIRST[-LAST]", _read_address_range, _write_address_range, "10.0.0.1-10.0.0.9", "fd00::1-fd00::9"
+)
+"""``FIRST[-LAST]`` (iptables-extensions(8), iprange)."""
+
+
+# -- ports ------------------------------------------------------------------------------------------------
+
+
+def port_of(text: str) -> int:
+    """One port by number or service name."""
     found = port_number(text)
     if found is None:
         raise ValueFault(f"{text!r} is not a port", "a port from 0 to 65535 or a service name")
     return found
 
 
-def port_range(text: str, family: int) -> tuple[Range, ...]:
-    """``PORT[:PORT]`` with either end left out for the least or greatest port."""
+def _read_port_range(text: str, family: int) -> tuple[Range, ...]:
     first_text, colon, last_text = text.partition(":")
     if not text:
         raise ValueFault(f"{text!r} is not a port or a range", "a port or FIRST:LAST, each from 0 to 65535")
-    first = _port(first_text) if first_text else 0
-    last = (_port(last_text) if last_text else 0xFFFF) if colon else first
+    first = port_of(first_text) if first_text else 0
+    last = (port_of(last_text) if last_text else 0xFFFF) if colon else first
     if last < first:
         raise ValueFault(f"the port range {text} ends before it begins", "FIRST:LAST with FIRST <= LAST")
     return ((first, last),)
 
 
-def port_list(text: str, family: int) -> tuple[Range, ...]:
-    """``PORT[:PORT][,...]`` as canonical ranges (iptables-extensions(8), multiport)."""
-    return merged(part for item in text.split(",") for part in port_range(item, family))
+def _write_ports(value: Sequence[Range], family: int) -> str:
+    return ",".join(str(low) if low == high else f"{low}:{high}" for low, high in value)
 
 
-def icmp_type(text: str, family: int) -> IcmpType | None:
-    """An ICMP type by name, number or ``type/code``; None means any type.
+port_range = Kind("PORT[:PORT]", _read_port_range, _write_ports, "1024:2048")
+"""``PORT[:PORT]`` with either end left out for the least or greatest port; as canonical ranges."""
 
-    iptables 1.8.9: ``any`` and, in IPv4 only, the number 255 mean any type.
-    """
-    if text == "any":
+
+@dataclass(frozen=True, slots=True)
+class PortList:
+    """A list of ports as written."""
+
+    items: tuple[Range, ...]
+
+    @property
+    def ranges(self) -> tuple[Range, ...]:
+        """Its ports as canonical ranges."""
+        return merged(self.items)
+
+
+def _read_port_list(text: str, family: int) -> PortList:
+    return PortList(tuple(part for item in text.split(",") for part in _read_port_range(item, family)))
+
+
+port_list = Kind(
+    "PORT[:PORT][,…]", _read_port_list, lambda value, family: _write_ports(value.items, family), "22,80:90"
+)
+"""``PORT[:PORT][,...]`` (iptables-extensions(8), multiport)."""
+
+
+# -- what single protocols have ---------------------------------------------------------------------------
+
+
+def _read_icmp_type(text: str, family: int) -> IcmpType | None:
+    if text.lower() == "any":
         return None
     names = ICMP_TYPES if family == 4 else ICMPV6_TYPES
     named = [value for name, value in names.items() if name.lower() == text.lower()]
@@ -173,11 +417,23 @@ def icmp_type(text: str, family: int) -> IcmpType | None:
     return (kind, 0, 255) if code is None else (kind, code, code)
 
 
+def _write_icmp_type(value: IcmpType | None, family: int) -> str:
+    if value is None:
+        return "any"
+    kind, first, last = value
+    return str(kind) if (first, last) == (0, 255) else f"{kind}/{first}"
+
+
+icmp_type = Kind("TYPE[/CODE]", _read_icmp_type, _write_icmp_type, "8/0", "128/0")
+"""An ICMP type by name, number or ``type/code``; None means any type.
+
+iptables 1.8.9: ``any`` and, in IPv4 only, the number 255 mean any type.
+"""
+
 TCP_FLAGS = {"FIN": 1, "SYN": 2, "RST": 4, "PSH": 8, "ACK": 16, "URG": 32, "ALL": 63, "NONE": 0}
 
 
-def tcp_flags(text: str, family: int) -> int:
-    """A comma-separated list of TCP flags as the bits of the header."""
+def _read_tcp_flags(text: str, family: int) -> int:
     result = 0
     for name in text.split(","):
         if name.upper() not in TCP_FLAGS:
@@ -186,21 +442,18 @@ def tcp_flags(text: str, family: int) -> int:
     return result
 
 
-def words_of(*choices: str) -> Kind:
-    """A kind: a comma-separated list of words among ``choices``, upper-cased, as a frozenset."""
-
-    def kind(text: str, family: int) -> frozenset[str]:
-        words = [part.strip().upper() for part in text.split(",")]
-        for part in words:
-            if part not in choices:
-                raise ValueFault(f"{part!r} is not known here", "a list of " + ", ".join(choices))
-        return frozenset(words)
-
-    return kind
+def _write_tcp_flags(value: int, family: int) -> str:
+    return ",".join(name for name, bit in TCP_FLAGS.items() if value & bit and name != "ALL") or "NONE"
 
 
-def interface(text: str, family: int) -> str:
-    """An interface name, or a wildcard with a final ``+``; the kernel takes at most 15 characters."""
+tcp_flags = Kind("FLAGS", _read_tcp_flags, _write_tcp_flags, "SYN,ACK")
+"""A comma-separated list of TCP flags as the bits of the header."""
+
+
+# -- interfaces and links ---------------------------------------------------------------------------------
+
+
+def _read_interface(text: str, family: int) -> str:
     if not text or len(text) > 15:
         raise ValueFault(
             f"{text!r} is not an interface name", "a name of 1 to 15 characters, a final + for any suffix"
@@ -208,14 +461,15 @@ def interface(text: str, family: int) -> str:
     return text
 
 
-def mac_address(text: str, family: int) -> str:
-    """Six hexadecimal bytes separated by colons."""
+interface = Kind("NAME[+]", _read_interface, _as_it_is, "eth0")
+"""An interface name, or a wildcard with a final ``+``; the kernel takes at most 15 characters."""
+
+
+def _read_mac_address(text: str, family: int) -> str:
     if not re.fullmatch(r"[0-9A-Fa-f]{1,2}(:[0-9A-Fa-f]{1,2}){5}", text):
         raise ValueFault(f"{text!r} is not a MAC address", "six bytes such as 00:11:22:aa:bb:cc")
-    return text.upper()
+    return ":".join(part.zfill(2) for part in text.lower().split(":"))
 
 
-def marked(text: str, family: int) -> tuple[int, int]:
-    """``VALUE[/MASK]`` of a packet mark."""
-    value, slash, mask = text.partition("/")
-    return number(value, family), number(mask, family) if slash else 0xFFFFFFFF
+mac_address = Kind("XX:XX:XX:XX:XX:XX", _read_mac_address, _as_it_is, "00:11:22:aa:bb:cc")
+"""Six hexadecimal bytes separated by colons."""

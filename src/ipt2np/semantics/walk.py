@@ -35,12 +35,6 @@ INPUT_PATH: tuple[ChainKey, ...] = (
 )
 """Base chains that a packet for the host itself passes, in order. Sources that nat INPUT rewrites are seen by none."""
 
-TRACKING_MATCHES = frozenset(
-    {"state", "conntrack", "connmark", "connlimit", "connbytes", "connlabel", "helper", "cluster"}
-)
-TRACKING_TARGETS = frozenset({"CT", "NOTRACK", "CONNMARK", "CONNSECMARK", "SYNPROXY", "MASQUERADE", "SNAT"})
-"""Extensions that switch connection tracking on (nf_ct_netns_get() in net/netfilter/)."""
-
 TRACKED, UNTRACKED = 0, 1
 STATES = (TRACKED, UNTRACKED)
 
@@ -55,19 +49,20 @@ class Walk:
     """Rule number to the packets that get as far as the rule and may match it."""
 
 
+PASSIVE = (Effect.CONTINUE, Effect.LOG, Effect.MARK)
+
+
 def effect_of(rule: Rule) -> Effect:
     """What the rule's target does; a rule without one only counts."""
     if rule.target is None or isinstance(rule.target, Jump):
         return Effect.CONTINUE
-    return rule.target.extension.effect
+    return rule.target.effect
 
 
 def _needs_tracking(rule: Rule) -> bool:
     """True where the rule makes the kernel track connections (its module asks for it when the rule is loaded)."""
     target = rule.target.extension if isinstance(rule.target, TargetUse) else None
-    return any(use.extension.name in TRACKING_MATCHES for use in rule.matches) or (
-        target is not None and (target.effect is Effect.REWRITE or target.name in TRACKING_TARGETS)
-    )
+    return any(use.extension.tracks for use in rule.matches) or (target is not None and target.tracks)
 
 
 class Walker:
@@ -157,7 +152,7 @@ class Walker:
     ) -> dict[int, PacketMap]:
         current = {state: self.space.constant(self.outcomes.returned(state)) for state in self.states}
         for rule in reversed(chain.rules):
-            if not isinstance(rule.target, Jump) and effect_of(rule) in (Effect.CONTINUE, Effect.LOG):
+            if not isinstance(rule.target, Jump) and effect_of(rule) in PASSIVE:
                 continue
             current = {state: self._with_rule(rule, half, state, current, known) for state in self.states}
         return current
@@ -382,7 +377,7 @@ class Walker:
                     if not rule.target.goto:
                         for back in self.states:
                             after[back] |= hit & returning(callee, state, back)
-                elif effect is Effect.CONTINUE:
+                elif effect in PASSIVE:
                     after[state] |= packets
                     continue
                 elif effect is Effect.UNTRACK:

@@ -13,6 +13,7 @@ from ipt2np.rules.extension import (
     Effect,
     MatchExtension,
     Option,
+    TargetAsText,
     TargetExtension,
     UnknownMatch,
     ValueFault,
@@ -20,7 +21,8 @@ from ipt2np.rules.extension import (
 from ipt2np.rules.matches import all_matches
 from ipt2np.rules.matches.ip import Ip
 from ipt2np.rules.model import Clause, Jump, MatchUse, TargetUse
-from ipt2np.rules.targets import NOTRACK_OPTION, QUEUE_BYPASS, TARGETS, unknown_target
+from ipt2np.rules.targets import all_targets
+from ipt2np.rules.values import quoted
 from ipt2np.syntax.lines import RuleLine, Word
 
 SHORT_WITH_VALUE = "spdiojgmt"
@@ -44,21 +46,30 @@ class _Loaded:
     """An extension that the rule has loaded, and what it was given so far."""
 
     extension: MatchExtension | TargetExtension
+    word: Word | None = None
+    """The word that loaded it; None where ``-p`` did, or for the header."""
     clauses: list[Clause] = field(default_factory=list)
+    words: list[Word] = field(default_factory=list)
+    """The option of each clause."""
     text: list[str] = field(default_factory=list)
 
     @property
     def open_ended(self) -> bool:
         """True where options are not declared and are kept as text."""
-        if isinstance(self.extension, TargetExtension):
-            return self.extension.options is None
-        return isinstance(self.extension, UnknownMatch)
+        return isinstance(self.extension, TargetAsText | UnknownMatch)
 
 
-def _quoted(text: str) -> str:
-    if text and not any(c.isspace() or c in "\"\\'" for c in text):
-        return text
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+@dataclass(frozen=True, slots=True)
+class Leniency:
+    """Something that iptables would refuse, read because its meaning is plain."""
+
+    word: Word
+    message: str
+
+
+def _kept(text: str) -> str:
+    """A word of text that is kept: quoted only where it would not be read back as one word."""
+    return text if text and not any(c.isspace() or c in "\"\\'" for c in text) else quoted(text)
 
 
 class _Binder:
@@ -79,6 +90,7 @@ class _Binder:
         self.table: Word | None = None
         self.table_option: Word | None = None
         self.open_option: _Loaded | None = None
+        self.lenient: list[Leniency] = []
 
     def next(self) -> Word | None:
         """The next word, None at the end of the line."""
@@ -115,12 +127,42 @@ class _Binder:
             last = word
         if negated is not None:
             raise WordFault(negated, "nothing stands after !", "the option that ! negates")
-        uses = [
-            MatchUse(each.extension, tuple(each.clauses), " ".join(each.text))  # type: ignore[arg-type]
-            for each in (self.header, *self.matches)
-        ]
+        uses = []
+        for each in (self.header, *self.matches):
+            assert isinstance(each.extension, MatchExtension)
+            clauses = self.normal(each)
+            if clauses or each is not self.header:
+                uses.append(MatchUse(each.extension, clauses, " ".join(each.text)))
         target = self.finished_target(self.target) if isinstance(self.target, _Loaded) else self.target
-        return tuple(use for use in uses if use.clauses or use.extension.name != "ip"), target
+        return tuple(uses), target
+
+    def normal(self, loaded: _Loaded) -> tuple[Clause, ...]:
+        """What the extension was given, in canonical form."""
+        clauses: list[Clause] = []
+        for clause, word in zip(loaded.clauses, loaded.words, strict=True):
+            declared = loaded.extension.named(clause.option)
+            before = [each for each in clauses if each.option == clause.option]
+            if before and declared is not None and not declared.repeats:
+                if clause not in before:
+                    raise WordFault(
+                        word, f"{word.text} stands twice with different values", f"{word.text} once"
+                    )
+                self.lenient.append(Leniency(word, f"{word.text} stands twice, with the same value"))
+                continue
+            clauses.append(clause)
+        try:
+            return loaded.extension.normal(tuple(clauses), self.family)
+        except ValueFault as fault:
+            named = [
+                word
+                for clause, word in zip(loaded.clauses, loaded.words, strict=True)
+                if clause.option == fault.option
+            ]
+            raise WordFault(
+                named[0] if named else loaded.word or (loaded.words[-1] if loaded.words else None),
+                fault.message,
+                fault.expected,
+            ) from None
 
     def keep(self, word: Word, negated: Word | None, last: Word | None) -> None:
         """A word that is no option: part of an extension that is kept as text, or out of place."""
@@ -132,7 +174,7 @@ class _Binder:
         if glued and self.open_option.text:
             self.open_option.text[-1] += word.text
         else:
-            self.open_option.text.append(_quoted(word.text))
+            self.open_option.text.append(_kept(word.text))
 
     def detached(self, word: Word) -> Word | None:
         """The option that a word is or begins with (``-ptcp``), None for any other word."""
@@ -145,17 +187,13 @@ class _Binder:
     def finished_target(self, loaded: _Loaded) -> TargetUse:
         extension = loaded.extension
         assert isinstance(extension, TargetExtension)
-        if extension.effect is Effect.UNKNOWN and not loaded.text:
+        if isinstance(extension, TargetAsText) and extension.acts(()) is Effect.UNKNOWN and not loaded.text:
             raise WordFault(
                 self.target_word,
                 f"there is no chain {extension.name!r} and no target of that name",
                 "a chain of this table (declared by :NAME - [0:0]) or a target such as ACCEPT",
             )
-        if extension.name == "CT" and NOTRACK_OPTION in loaded.text:
-            extension = TARGETS["NOTRACK"]
-        if extension.name == "NFQUEUE" and "--queue-bypass" in loaded.text:
-            extension = QUEUE_BYPASS
-        return TargetUse(extension, tuple(loaded.clauses), " ".join(loaded.text))
+        return TargetUse(extension, self.normal(loaded), " ".join(loaded.text))
 
     def option(self, word: Word, negated: Word | None) -> None:
         name = self.completed(word.text)
@@ -187,11 +225,7 @@ class _Binder:
             return name
         found = [each for each in CORE_OPTIONS if each.startswith(name)]
         rivals = [
-            n
-            for e in self.candidates()
-            for o in e.extension.options or ()
-            for n in o.names
-            if n.startswith(name)
+            n for e in self.candidates() for o in e.extension.options for n in o.names if n.startswith(name)
         ]
         return found[0] if len(found) == 1 and not rivals else name
 
@@ -201,7 +235,7 @@ class _Binder:
 
     def load(self, word: Word) -> None:
         known = all_matches().get((word.text, self.family))
-        self.matches.append(_Loaded(known if known is not None else UnknownMatch(word.text)))
+        self.matches.append(_Loaded(known if known is not None else UnknownMatch(word.text), word))
         if known is None:
             self.open_option = self.matches[-1]
 
@@ -216,8 +250,8 @@ class _Binder:
                 word, f"there is no chain {word.text!r}", "a chain of this table (declared by :NAME - [0:0])"
             )
         else:
-            known = TARGETS.get(word.text)
-            self.target = _Loaded(known if known is not None else unknown_target(word.text))
+            known = all_targets().get((word.text, self.family))
+            self.target = _Loaded(known if known is not None else TargetAsText(word.text), word)
             self.open_option = self.target if self.target.open_ended else None
 
     def candidates(self) -> list[_Loaded]:
@@ -243,7 +277,7 @@ class _Binder:
             found = {
                 (id(each), declared): (each, declared)
                 for each in pool
-                for declared in each.extension.options or ()
+                for declared in each.extension.options
                 if any(name.startswith(word.text) for name in declared.names)
             }
             if len(found) == 1:
@@ -290,9 +324,8 @@ class _Binder:
                 raise WordFault(
                     negated, "! -p all matches nothing: iptables refuses it", "a protocol, or no -p at all"
                 )
-        if loaded is self.header and any(c.option == declared.names[0] for c in loaded.clauses):
-            raise WordFault(word, f"{word.text} stands twice in the rule", "each header option once")
-        loaded.clauses.append(Clause(declared.names[0], negated is not None, tuple(values)))
+        loaded.clauses.append(Clause(declared.name, negated is not None, tuple(values)))
+        loaded.words.append(word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +337,7 @@ class Bound:
     target_word: Word | None
     table_option: Word | None
     table: Word | None
+    lenient: tuple[Leniency, ...]
 
 
 def bind(line: RuleLine, family: int, is_chain: Callable[[str], bool]) -> Bound:
@@ -313,4 +347,6 @@ def bind(line: RuleLine, family: int, is_chain: Callable[[str], bool]) -> Bound:
     """
     binder = _Binder(line, family, is_chain)
     matches, target = binder.bind()
-    return Bound(matches, target, binder.target_word, binder.table_option, binder.table)
+    return Bound(
+        matches, target, binder.target_word, binder.table_option, binder.table, tuple(binder.lenient)
+    )

@@ -94,7 +94,9 @@ class _Set:
 
     def address(self, text: str) -> AddressSet:
         is_range = "-" in text
-        found = address_range(text, self.family) if is_range else addresses(text, self.family).addresses
+        found: AddressSet = (
+            address_range(text, self.family) if is_range else addresses(text, self.family).addresses
+        )
         if self.netmask is None:
             return found
         size = 1 << (ADDRESS_BITS[self.family] - self.netmask)

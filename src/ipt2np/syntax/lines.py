@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from ipt2np.resources import grammar
+from ipt2np.rules.model import Counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class ChainLine:
     policy: Word | None
     listed: bool
     """True for ``-P`` and ``-N``, which `iptables -S` prints without a table line."""
+    counters: Counters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class RuleLine:
     words: tuple[Word, ...]
     start: int
     """Column (from 1) where the command begins, counters left behind."""
+    counters: Counters | None = None
 
 
 Statement = CommentLine | TableLine | CommitLine | ChainLine | RuleLine | None
@@ -89,6 +93,15 @@ def _word(token: Token) -> Word:
     return Word(text, token.column or 1, len(token), _ROLES.get(token.type, "word"))
 
 
+def _counters(parts: Sequence[object]) -> Counters | None:
+    """What a ``[packets:bytes]`` among the parts says."""
+    for part in parts:
+        if isinstance(part, Token) and part.type == "COUNTERS":
+            packets, _, octets = part[1:-1].partition(":")
+            return int(packets), int(octets)
+    return None
+
+
 class _Statements(Transformer[Token, Statement]):
     """Parse tree to statement: one small method a form."""
 
@@ -106,7 +119,7 @@ class _Statements(Transformer[Token, Statement]):
 
     def chain(self, parts: list[Token]) -> ChainLine:
         name = Word(str(parts[0])[1:], (parts[0].column or 1) + 1, len(parts[0]) - 1, "word")
-        return ChainLine(name, _word(parts[1]), False)
+        return ChainLine(name, _word(parts[1]), False, _counters(parts))
 
     def new_chain(self, parts: list[Token]) -> ChainLine:
         return ChainLine(_word(parts[1]), None, True)
@@ -128,7 +141,7 @@ class _Statements(Transformer[Token, Statement]):
     def rule(self, parts: list[Token | RuleLine]) -> RuleLine:
         rule = parts[-1]
         assert isinstance(rule, RuleLine)
-        return rule
+        return replace(rule, counters=_counters(parts))
 
 
 @cache

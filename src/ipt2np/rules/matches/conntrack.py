@@ -82,7 +82,7 @@ class State(MatchExtension):
     options = (
         option(
             "--state",
-            kinds=words_of("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED"),
+            kinds=words_of("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED"),
             negatable=True,
             means=_states,
         ),
@@ -142,7 +142,7 @@ class Conntrack(MatchExtension):
     options = (
         option(
             "--ctstate",
-            kinds=words_of("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "SNAT", "DNAT"),
+            kinds=words_of("INVALID", "NEW", "RELATED", "ESTABLISHED", "UNTRACKED", "SNAT", "DNAT"),
             negatable=True,
             means=_states,
         ),

@@ -26,6 +26,7 @@ class Icmp(MatchExtension):
     families = (4,)
     protocols = implied_by = (1,)
     options = (option("--icmp-type", kinds=icmp_type, negatable=True, means=_type),)
+    required = (("--icmp-type",),)
 
 
 class Icmp6(MatchExtension):
@@ -35,3 +36,4 @@ class Icmp6(MatchExtension):
     families = (6,)
     protocols = implied_by = (58,)
     options = (option("--icmpv6-type", "--icmp6-type", kinds=icmp_type, negatable=True, means=_type),)
+    required = (("--icmpv6-type",),)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from ipt2np.packets import Field
 from ipt2np.rules.extension import MatchExtension, option
 from ipt2np.rules.meaning import Meaning, View
+from ipt2np.rules.model import Clause
 from ipt2np.rules.values import AddressSpec, addresses, interface, protocol
 
 
@@ -54,16 +57,28 @@ def _ipv6(view: View) -> Meaning:
 
 
 class Ip(MatchExtension):
-    """``-s -d -p -i -o -f``; a negated list of addresses means none of them."""
+    """``-s -d -i -o -p -f``; a negated list of addresses means none of them."""
 
     name = "ip"
     options = (
-        option("--source", "-s", "--src", kinds=addresses, negatable=True, means=_source),
-        option("--destination", "-d", "--dst", kinds=addresses, negatable=True, means=_destination),
-        option("--protocol", "-p", "--proto", kinds=protocol, negatable=True, means=_protocol),
-        option("--in-interface", "-i", kinds=interface, negatable=True, means=_in_interface),
-        option("--out-interface", "-o", kinds=interface, negatable=True, means=_out_interface),
-        option("--fragment", "-f", negatable=True, means=_fragment),
+        option("--source", "-s", "--src", kinds=addresses, negatable=True, means=_source, saved="-s"),
+        option(
+            "--destination", "-d", "--dst", kinds=addresses, negatable=True, means=_destination, saved="-d"
+        ),
+        option("--in-interface", "-i", kinds=interface, negatable=True, means=_in_interface, saved="-i"),
+        option("--out-interface", "-o", kinds=interface, negatable=True, means=_out_interface, saved="-o"),
+        option("--protocol", "-p", "--proto", kinds=protocol, negatable=True, means=_protocol, saved="-p"),
+        option("--fragment", "-f", negatable=True, means=_fragment, saved="-f"),
         option("--ipv4", "-4", means=_ipv4),
         option("--ipv6", "-6", means=_ipv6),
     )
+
+    def texts(self, clauses: tuple[Clause, ...], family: int) -> Iterator[str]:
+        """What matches every packet is not printed (iptables/iptables.c, print_rule4)."""
+        for clause in clauses:
+            spec = clause.values[0] if clause.values else None
+            everything = spec in (0, "+") or (
+                isinstance(spec, AddressSpec) and not clause.negated and not spec.networks[0].mask
+            )
+            if not everything and clause.option not in ("--ipv4", "--ipv6"):
+                yield from super().texts((clause,), family)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from ipt2np.packets.intervals import Range
 from ipt2np.rules.extension import MatchExtension, option
 from ipt2np.rules.matches.ports import destination_port, source_port
 from ipt2np.rules.meaning import Meaning, View
-from ipt2np.rules.values import port_list
+from ipt2np.rules.values import PortList, port_list
 
 
-def _either_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
-    return source_port(view, ranges) | destination_port(view, ranges)
+def _from(view: View, ports: PortList) -> Meaning:
+    return source_port(view, ports.ranges)
+
+
+def _to(view: View, ports: PortList) -> Meaning:
+    return destination_port(view, ports.ranges)
+
+
+def _either(view: View, ports: PortList) -> Meaning:
+    return _from(view, ports) | _to(view, ports)
+
+
+_SOURCE = ("--source-ports", "--sports", "--source-port", "--sport")
+_DESTINATION = ("--destination-ports", "--dports", "--destination-port", "--dport")
 
 
 class Multiport(MatchExtension):
@@ -19,23 +30,8 @@ class Multiport(MatchExtension):
     name = "multiport"
     protocols = (6, 17, 33, 132, 136)
     options = (
-        option(
-            "--source-ports",
-            "--sports",
-            "--source-port",
-            "--sport",
-            kinds=port_list,
-            negatable=True,
-            means=source_port,
-        ),
-        option(
-            "--destination-ports",
-            "--dports",
-            "--destination-port",
-            "--dport",
-            kinds=port_list,
-            negatable=True,
-            means=destination_port,
-        ),
-        option("--ports", kinds=port_list, negatable=True, means=_either_port),
+        option(*_SOURCE, kinds=port_list, negatable=True, means=_from, saved="--sports"),
+        option(*_DESTINATION, kinds=port_list, negatable=True, means=_to, saved="--dports"),
+        option("--ports", kinds=port_list, negatable=True, means=_either),
     )
+    required = exclusive = (("--source-ports", "--destination-ports", "--ports"),)

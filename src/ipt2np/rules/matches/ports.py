@@ -19,7 +19,24 @@ def destination_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
     return view.exactly(view.space.values(Field.DESTINATION_PORT, ranges))
 
 
+_EVERY: tuple[tuple[Range, ...]] = (((0, 0xFFFF),),)
 PORT_OPTIONS = (
-    option("--source-port", "--sport", kinds=port_range, negatable=True, means=source_port),
-    option("--destination-port", "--dport", kinds=port_range, negatable=True, means=destination_port),
+    option(
+        "--source-port",
+        "--sport",
+        kinds=port_range,
+        negatable=True,
+        means=source_port,
+        saved="--sport",
+        unsaid=_EVERY,
+    ),
+    option(
+        "--destination-port",
+        "--dport",
+        kinds=port_range,
+        negatable=True,
+        means=destination_port,
+        saved="--dport",
+        unsaid=_EVERY,
+    ),
 )

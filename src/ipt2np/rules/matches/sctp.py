@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ipt2np.rules.extension import MatchExtension, ValueFault, option
+from ipt2np.rules.extension import Kind, MatchExtension, ValueFault, option
 from ipt2np.rules.matches.ports import PORT_OPTIONS
 from ipt2np.rules.meaning import Half, Meaning, View
 from ipt2np.rules.values import words_of
@@ -16,7 +16,7 @@ CHUNKS = (
 )
 
 
-def _chunks(text: str, family: int) -> frozenset[str]:
+def _read_chunks(text: str, family: int) -> frozenset[str]:
     """``TYPE[:FLAGS][,...]``; ``ALL`` and ``NONE`` as in the manual. A type with flags keeps them."""
     names = frozenset(part.upper() for part in text.split(","))
     for name in names:
@@ -27,6 +27,9 @@ def _chunks(text: str, family: int) -> frozenset[str]:
         ):
             raise ValueFault(f"{name!r} is not an SCTP chunk type", "a list of " + ", ".join(CHUNKS))
     return names
+
+
+_chunks = Kind("TYPE[:FLAGS][,…]", _read_chunks, lambda value, family: ",".join(sorted(value)), "INIT")
 
 
 def _chunk_types(view: View, scope: frozenset[str], chunks: frozenset[str]) -> Meaning:

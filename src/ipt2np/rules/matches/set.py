@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ipt2np.rules.extension import MatchExtension, ValueFault, option
+from ipt2np.rules.extension import Kind, MatchExtension, ValueFault, option
 from ipt2np.rules.meaning import Meaning, View
 from ipt2np.rules.model import Clause, Ruleset
 from ipt2np.rules.values import number, word
 
 
-def _directions(text: str, family: int) -> tuple[str, ...]:
+def _read_directions(text: str, family: int) -> tuple[str, ...]:
     """``src`` and ``dst``, one for each dimension of the set."""
     parts = tuple(text.split(","))
     if not all(part in ("src", "dst") for part in parts) or len(parts) > 6:
@@ -16,6 +16,9 @@ def _directions(text: str, family: int) -> tuple[str, ...]:
             f"{text!r} is no list of directions", "src or dst for each dimension, such as src,dst"
         )
     return parts
+
+
+_directions = Kind("src|dst[,…]", _read_directions, lambda value, family: ",".join(value), "src")
 
 
 def _member(view: View, name: str, directions: tuple[str, ...]) -> Meaning:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from ipt2np.rules.extension import MatchExtension, option
+from ipt2np.rules.extension import MatchExtension, Undecided, option
 from ipt2np.rules.matches.ports import PORT_OPTIONS
 from ipt2np.rules.meaning import Half, Meaning, View
-from ipt2np.rules.values import TCP_FLAGS, number, tcp_flags
+from ipt2np.rules.model import Clause
+from ipt2np.rules.values import TCP_FLAGS, integer, tcp_flags
 
 SYN, ACK = TCP_FLAGS["SYN"], TCP_FLAGS["ACK"]
+OPENING = (SYN | ACK | TCP_FLAGS["RST"] | TCP_FLAGS["FIN"], SYN)
+"""What ``--syn`` stands for: SYN set; ACK, RST and FIN clear."""
 
 
 def _flags(view: View, mask: int, compare: int) -> Meaning:
@@ -22,14 +25,6 @@ def _flags(view: View, mask: int, compare: int) -> Meaning:
     return view.always() if not mask & ~known else view.undecided("TCP flags of packets inside a connection")
 
 
-def _syn(view: View) -> Meaning:
-    return _flags(view, SYN | ACK | TCP_FLAGS["RST"] | TCP_FLAGS["FIN"], SYN)
-
-
-def _tcp_option(view: View, kind: int) -> Meaning:
-    return view.undecided("TCP options of the packet")
-
-
 class Tcp(MatchExtension):
     """Ports, flags, options of TCP."""
 
@@ -37,7 +32,20 @@ class Tcp(MatchExtension):
     protocols = implied_by = (6,)
     options = (
         *PORT_OPTIONS,
+        option(
+            "--tcp-option",
+            kinds=integer(255, 1),
+            negatable=True,
+            means=Undecided("TCP options of the packet"),
+        ),
         option("--tcp-flags", kinds=(tcp_flags, tcp_flags), negatable=True, means=_flags),
-        option("--syn", negatable=True, means=_syn),
-        option("--tcp-option", kinds=number, negatable=True, means=_tcp_option),
+        option("--syn", negatable=True),
     )
+    exclusive = (("--tcp-flags", "--syn"),)
+
+    def normal(self, clauses: tuple[Clause, ...], family: int) -> tuple[Clause, ...]:
+        """``--syn`` becomes the flags that it stands for."""
+        return tuple(
+            Clause("--tcp-flags", clause.negated, OPENING) if clause.option == "--syn" else clause
+            for clause in super().normal(clauses, family)
+        )
