@@ -33,7 +33,7 @@ from ipt2np.rules.extension import Effect
 from ipt2np.rules.model import Rule, Ruleset
 from ipt2np.semantics.decide import Side
 from ipt2np.semantics.outcomes import IMPOSSIBLE
-from ipt2np.semantics.walk import effect_of
+from ipt2np.semantics.states import effect_of
 from tests.kernel.boundaries import boundary_probes
 from tests.kernel.probe import Probe
 

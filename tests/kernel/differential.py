@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from random import Random
@@ -95,14 +95,34 @@ class Heard:
     probes: Sequence[Probe]
     first: Sequence[bool | None]
     later: Sequence[bool | None]
+    places: Sequence[tuple[str, int] | None] = ()
+    """Where nat sent the first packets; empty where there is no nat."""
 
     @cached_property
     def words(self) -> list[int]:
         return [word(probe) for probe in self.probes]
 
     def members(self, decision: Decision) -> Members:
+        """The probes as they are on the wire."""
         (side,) = decision.sides
         return Members(self.probes, self.words, side.walker.view.interfaces)
+
+    @cached_property
+    def local_probes(self) -> Sequence[Probe]:
+        """The probes as programs on the host see them: to the port that nat gave them."""
+        if not self.places:
+            return self.probes
+        return [
+            replace(probe, dport=place[1]) if place is not None else probe
+            for probe, place in zip(self.probes, self.places, strict=True)
+        ]
+
+    def local_members(self, decision: Decision) -> Members:
+        """The probes as programs on the host see them."""
+        (side,) = decision.sides
+        probes = self.local_probes
+        words = self.words if probes is self.probes else [word(probe) for probe in probes]
+        return Members(probes, words, side.walker.view.interfaces)
 
     @cached_property
     def connections(self) -> list[bool | None]:
@@ -178,10 +198,12 @@ def ask(
     host.load(text, family)
     first = host.first(probes)
     host.load(text, family)
+    places = host.places(probes) if "*nat" in text else ()
+    host.load(text, family)
     later = host.later(probes, flags=flags)
     tally.rulesets += 1
     tally.verdicts += sum(verdict is not None for verdict in (*first, *later))
-    return Heard(text, family, probes, first, later)
+    return Heard(text, family, probes, first, later, places)
 
 
 def boundary(text: str, family: int, host: KernelHost, count: int, seed: int = 1) -> list[Probe]:
@@ -234,7 +256,7 @@ def connection_mismatches(
     heard: Heard, decision: Decision, question: Question = PLAIN, *, tally: Tally = TALLY
 ) -> list[Mismatch]:
     """Connections, interface and destination projected out, where the facts let them exist."""
-    members = heard.members(decision)
+    members = heard.local_members(decision)
     rows = zip(members.of(decision.judged), question.possible(heard.probes), strict=True)
     counts = [judged and possible for judged, possible in rows]
     must, may = decision.must_accept, decision.may_accept
@@ -246,7 +268,7 @@ def policy_mismatches(
 ) -> list[Mismatch]:
     """Connections that the policy judges otherwise than the kernel, and no difference says so."""
     decision = conversion.draft.decision
-    members = heard.members(decision)
+    members = heard.local_members(decision)
     rows = zip(
         heard.probes,
         heard.connections,

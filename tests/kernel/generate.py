@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 FEATURES: Final = frozenset(
     {
         "ports", "multiport", "iprange", "icmp", "tcpflags", "state", "limit", "addrtype", "mark",
-        "pkttype", "mac", "comment", "goto", "reject", "log", "notrack", "raw", "mangle", "security",
+        "pkttype", "mac", "comment", "goto", "reject", "log", "notrack", "raw", "mangle", "security", "nat",
     }
 )  # fmt: skip
 
@@ -78,6 +78,14 @@ _REJECTS: Final = {
     4: ("icmp-port-unreachable", "icmp-host-prohibited", "icmp-admin-prohibited", "icmp-net-unreachable"),
     6: ("icmp6-port-unreachable", "icmp6-adm-prohibited", "icmp6-no-route", "icmp6-addr-unreachable"),
 }
+_CONNMARKS: Final = (
+    "--set-xmark 0x1/0xffffffff", "--set-xmark 0x2/0x2", "--set-xmark 0x0/0x1", "--set-xmark 0x1/0x0",
+    "--save-mark --nfmask 0xffffffff --ctmask 0xffffffff", "--restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+    "--save-mark --nfmask 0x1 --ctmask 0x3", "--restore-mark --nfmask 0x2 --ctmask 0x3",
+    "--set-xmark 0x1/0x0 --left-shift-mark 1", "--restore-mark --nfmask 0x3 --ctmask 0x3 --right-shift-mark 1",
+)  # fmt: skip
+_OWN: Final = {4: ("10.0.0.1", "10.1.0.1"), 6: ("fd00::1", "fd00:1::1")}
+_ELSEWHERE: Final = {4: "203.0.113.9", 6: "2001:db8:113::9"}
 _MACS: Final = ("02:00:00:00:01:00", "02:00:00:00:01:01", "02:00:00:00:01:02")
 
 
@@ -171,6 +179,9 @@ def _extra(draw: st.DrawFn, family: int, on: frozenset[str], table: str) -> list
     if wanted("mark", 10):
         mark = draw(st.sampled_from(("0x0", "0x1", "0x2/0x2", "0x3")))
         parts.append(f"-m mark {_maybe_not(draw)}--mark {mark}")
+    if "mark" in on and table != "raw" and draw(st.integers(0, 11)) == 0:
+        mark = draw(st.sampled_from(("0x0", "0x1", "0x2/0x2", "0x3", "0x0/0x1")))
+        parts.append(f"-m connmark {_maybe_not(draw)}--mark {mark}")
     if wanted("pkttype", 14):
         kind = draw(st.sampled_from(("unicast", "broadcast", "multicast")))
         parts.append(f"-m pkttype {_maybe_not(draw)}--pkt-type {kind}")
@@ -180,6 +191,20 @@ def _extra(draw: st.DrawFn, family: int, on: frozenset[str], table: str) -> list
         text = draw(st.sampled_from(("plain", "two words", "-j DROP", '\\"quoted\\"', "-s 1.2.3.4")))
         parts.append(f'-m comment --comment "{text}"')
     return parts
+
+
+def _rewriting(draw: st.DrawFn, family: int, kind: str, protocol: str) -> str:
+    """Ports may be changed only behind -p tcp, udp or sctp (libxt_NAT.c)."""
+    ports = draw(st.sampled_from(("", "80", "8080", "22", "8080-8081", "443-445", "8000-8999")))
+    ports = ports if protocol in ("tcp", "udp", "sctp") else ""
+    if kind == "REDIRECT":
+        return f"-j REDIRECT --to-ports {ports}" if ports else "-j REDIRECT"
+    address = draw(st.sampled_from((*_OWN[family], *_OWN[family], _ELSEWHERE[family], "")))
+    if not address and not ports:
+        return "-j RETURN"
+    if family == 6 and ports:
+        address = f"[{address}]"
+    return f"-j DNAT --to-destination {address}{':' + ports if ports else ''}"
 
 
 def _target(
@@ -195,7 +220,12 @@ def _target(
     if "log" in on and draw(st.integers(0, 3)) == 0:
         choices += ["LOG"]
     if "mark" in on and table == "mangle":  # MARK belongs to the mangle table in its --set-mark use
-        choices += ["MARK"] * 3
+        choices += ["MARK"] * 3 + ["CONNMARK"] * 3
+    if "mark" in on and table in ("raw", "filter"):
+        choices += ["CONNMARK"]
+    if table == "nat":  # which iptables keeps from dropping
+        choices = [each for each in choices if each != "DROP"]
+        choices += ["REDIRECT"] * 4 + ["DNAT"] * 3
     if "notrack" in on and table == "raw":
         choices += ["CT", "NOTRACK"]
     kind = draw(st.sampled_from(choices))
@@ -214,6 +244,10 @@ def _target(
     if kind == "MARK":
         marks = ("0x1/0xffffffff", "0x2/0x2", "0x3/0xffffffff", "0x0/0x1")
         return f"-j MARK --set-xmark {draw(st.sampled_from(marks))}"
+    if kind == "CONNMARK":
+        return f"-j CONNMARK {draw(st.sampled_from(_CONNMARKS))}"
+    if kind in ("REDIRECT", "DNAT"):
+        return _rewriting(draw, family, kind, protocol)
     if kind == "CT":
         return "-j CT --notrack"
     return f"-j {kind}"
@@ -275,6 +309,9 @@ def rulesets(draw: st.DrawFn, family: int, features: frozenset[str] = FEATURES) 
     if "mangle" in features and draw(st.integers(0, 3)) == 0:
         chains = {"PREROUTING": True, "INPUT": True, "FORWARD": False, "OUTPUT": False, "POSTROUTING": False}
         lines += _table(draw, family, features, "mangle", chains, 3)
+    if "nat" in features and draw(st.integers(0, 2)) == 0:
+        chains = {"PREROUTING": True, "INPUT": False, "OUTPUT": False, "POSTROUTING": False}
+        lines += _table(draw, family, features, "nat", chains, 4)
     lines += _table(draw, family, features, "filter", {"INPUT": True, "FORWARD": False, "OUTPUT": False}, 8)
     if "security" in features and draw(st.integers(0, 5)) == 0:
         chains = {"INPUT": True, "FORWARD": False, "OUTPUT": False}

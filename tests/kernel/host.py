@@ -4,6 +4,7 @@ The client namespace sends raw frames; the host namespace has the ruleset.  An n
 own, in the host namespace, writes down what happened to each frame:
 
 * ingress, before the IP stack (ip6_rcv_core() drops a few sources ahead of PREROUTING): it arrived;
+* prerouting, priority -90 (after nat -100): the address and port that nat gave it;
 * input, priority 400 (after security, which is 50 in the legacy backend and 150 in iptables-nft 1.8.9,
   and after nat 100): the frame passed everything that a ruleset can do on the INPUT path;
 * output, priority -450 (before conntrack -200): whatever the host's own stack says is dropped;
@@ -28,7 +29,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from .probe import ACK, SYN, Probe, answer_packet, can_answer, connection_key, first_packet, later_packet
 
@@ -54,12 +55,20 @@ table inet judge {{
   counter marker {{ }}
   set seen {{ typeof ip id; flags dynamic; size 65536; }}
   set passed {{ typeof ip id; flags dynamic; size 65536; }}
+  set places4 {{ typeof ip id . ip daddr . th dport; flags dynamic; size 65536; }}
+  set places6 {{ typeof ip id . ip6 daddr . th dport; flags dynamic; size 65536; }}
   chain arrival {{
     type filter hook ingress devices = {{ DEVICES }} priority 0;
     ip id {_MARKER} counter name marker drop
     counter name arrived
     meta nfproto ipv4 add @seen {{ ip id }} accept
     meta nfproto ipv6 add @seen {{ @nh,16,16 }} accept
+  }}
+  chain place {{
+    type filter hook prerouting priority -90;
+    meta l4proto != {{ tcp, udp, sctp, dccp, udplite }} return
+    meta nfproto ipv4 add @places4 {{ ip id . ip daddr . th dport }}
+    meta nfproto ipv6 add @places6 {{ @nh,16,16 . ip6 daddr . th dport }}
   }}
   chain verdict {{ }}
   chain pass {{
@@ -242,6 +251,7 @@ class _Pair:
         verdict = "accept" if confirm else "drop"
         self._nft(
             "flush set inet judge seen\nflush set inet judge passed\n"
+            "flush set inet judge places4\nflush set inet judge places6\n"
             f"flush chain inet judge verdict\nadd rule inet judge verdict {verdict}\n"
         )
         waiting = set(packets)
@@ -274,6 +284,15 @@ class _Pair:
                 if time.monotonic() > deadline:
                     raise HarnessError("the end-of-batch marker never arrived")
                 time.sleep(0.005)
+
+    def places(self) -> dict[int, tuple[str, int]]:
+        """Where nat sent each frame of the last batch that has ports: address and port, by number."""
+        return {
+            element["concat"][0]: (element["concat"][1], element["concat"][2])
+            for name in ("places4", "places6")
+            for element in self._elements(name)
+            if isinstance(element, dict)
+        }
 
     def answer(self, number: int, probe: Probe) -> bool:
         """Forge the server's answer inside the host; False when the host has no way to send it."""
@@ -311,12 +330,20 @@ class _Pair:
         return arrived, markers
 
     def _read(self, name: str) -> set[int]:
+        return {element for element in self._elements(name) if isinstance(element, int)}
+
+    def _elements(self, name: str) -> list[Any]:
         for item in self._json("list", "set", "inet", "judge", name):
             if "set" in item:
                 elements = item["set"].get("elem", [])
                 assert isinstance(elements, list)
-                return set(elements)
+                return elements
         raise HarnessError(f"nft shows no set {name}")
+
+
+def _at(probe: Probe, place: tuple[str, int] | None) -> Probe:
+    """The probe as it is behind nat."""
+    return probe if place is None else replace(probe, destination=place[0], dport=place[1])
 
 
 class KernelHost:
@@ -341,6 +368,7 @@ class KernelHost:
         self._bearable: dict[Probe, bool] = {}
         self._legacy_used = False
         self._sets_used = False
+        self._rewrites = False
 
     def __enter__(self) -> KernelHost:
         self._pair_ = _Pair(self.addresses)
@@ -399,6 +427,7 @@ class KernelHost:
         """
         if not keep:
             self.flush()
+        self._rewrites = "*nat" in text
         if sets:
             self._sets_used = True
             self.run("ipset", "restore", stdin=sets)
@@ -466,6 +495,18 @@ class KernelHost:
                 self._bearable[probe] = number in passed
         return [self._bearable[probe] for probe in plain]
 
+    def places(self, probes: Sequence[Probe]) -> list[tuple[str, int] | None]:
+        """Where nat sends each probe's first packet: address and port; None where it has no port or got no further."""
+        self._check(probes)
+        found: list[tuple[str, int] | None] = []
+        self._pair.forget_connections()
+        for start in range(0, len(probes), FIRST_BATCH):
+            batch = probes[start : start + FIRST_BATCH]
+            self._first(self._pair, batch, SYN)
+            places = self._pair.places()
+            found += [places.get(number) for number in range(1, len(batch) + 1)]
+        return found
+
     def later(self, probes: Sequence[Probe], *, flags: int = ACK) -> list[bool | None]:
         """For each probe: its connection is established, then does the client's next packet pass?
 
@@ -482,7 +523,7 @@ class KernelHost:
         rounds: list[list[Probe]] = []
         uses: dict[tuple[object, ...], int] = {}
         for index, probe in enumerate(indices):
-            key = connection_key(probe, index)
+            key = connection_key(probe, index, rewritten=self._rewrites)
             turn = uses[key] = uses.get(key, -1) + 1
             if turn == len(rounds):
                 rounds.append([])
@@ -503,7 +544,12 @@ class KernelHost:
             {number: (p.interface, p.family, first_packet(p, number)) for number, p in batch.items()},
             confirm=True,
         )
-        ready = {number: batch[number] for number in sorted(opened) if pair.answer(number, batch[number])}
+        places = pair.places() if self._rewrites else {}
+        ready = {
+            number: batch[number]
+            for number in sorted(opened)
+            if pair.answer(number, _at(batch[number], places.get(number)))
+        }
         if not ready:
             return {}
         passed = pair.send(

@@ -227,11 +227,14 @@ def can_answer(probe: Probe) -> bool:
     return True
 
 
-def connection_key(probe: Probe, ident: int) -> tuple[object, ...]:
-    """What conntrack tells connections apart by (the interface is not part of it)."""
-    key = (probe.family, probe.source, probe.destination, probe.protocol)
+def connection_key(probe: Probe, ident: int, *, rewritten: bool = False) -> tuple[object, ...]:
+    """What conntrack tells connections apart by (the interface is not part of it).
+
+    Where nat rewrites, connections to different ports may become one to the host.
+    """
+    key = (probe.family, probe.source, "" if rewritten else probe.destination, probe.protocol)
     if probe.protocol in PORT_PROTOCOLS:
-        return (*key, probe.sport, probe.dport)
+        return (*key, probe.sport, 0 if rewritten else probe.dport)
     if probe.protocol == (ICMP if probe.family == 4 else ICMPV6):
         return (*key, probe.icmp_type, probe.icmp_code, ident)
     return key

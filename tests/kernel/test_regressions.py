@@ -132,3 +132,97 @@ def test_a_hole_is_as_deep_as_its_network(host: KernelHost, entry: str) -> None:
     )
     check_set(host, case)
     check_set(host, SetCase(4, case.type, case.entries[::-1], case.directions))
+
+
+def mangle(*rules: str) -> str:
+    lines = ["*mangle", *(f":{chain} ACCEPT [0:0]" for chain in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT"))]
+    chains = sorted({rule.split()[1] for rule in rules} - {"PREROUTING", "INPUT", "FORWARD", "OUTPUT"})
+    return "\n".join([*lines, *(f":{chain} - [0:0]" for chain in chains), *rules, "COMMIT", ""])
+
+
+@FAMILIES
+@BACKENDS
+def test_a_chain_called_twice_with_a_mark_between_answers_differently(
+    host: KernelHost, family: int, backend: str
+) -> None:
+    before = mangle(
+        "-A INPUT -j ONCE",
+        "-A INPUT -p tcp -m tcp --dport 22 -j MARK --set-xmark 0x1/0x1",
+        "-A INPUT -j ONCE",
+        "-A ONCE -m mark --mark 0x1/0x1 -j MARK --set-xmark 0x6/0x6",
+    )
+    rules = ("-A INPUT -m mark --mark 0x7 -j ACCEPT", "-A INPUT -p udp -m mark ! --mark 0x0/0x4 -j ACCEPT")
+    agree(host, text(*rules, before=before), family, backend=backend)
+
+
+@FAMILIES
+def test_a_chain_of_two_hooks_sees_the_port_before_and_behind_nat(host: KernelHost, family: int) -> None:
+    shared = mangle(
+        "-A PREROUTING -j BOTH",
+        "-A INPUT -j BOTH",
+        "-A BOTH -p tcp -m tcp --dport 8080 -j MARK --set-xmark 0x1/0x0",
+    )
+    redirect = nat("-A PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080")
+    for mark in ("0x0", "0x1"):
+        rules = text(f"-A INPUT -p tcp -m mark --mark {mark} -j ACCEPT", before=shared + redirect)
+        agree(
+            host,
+            rules,
+            family,
+            *(Probe(family, SOURCE[family], OWN[family], TCP, 1000, p) for p in (80, 8080)),
+        )
+
+
+@FAMILIES
+@pytest.mark.parametrize("restored", ["", "-A PREROUTING -j CONNMARK --restore-mark"])
+def test_later_packets_inherit_the_connection_mark(host: KernelHost, family: int, restored: str) -> None:
+    rules = [
+        rule for rule in (restored, "-A INPUT -m conntrack --ctstate NEW -j CONNMARK --set-mark 5") if rule
+    ]
+    for match in ("-m connmark --mark 5", "-m mark --mark 5", "-m connmark ! --mark 5/4", "-m mark --mark 0"):
+        filtering = text(
+            "-A INPUT -m conntrack --ctstate NEW -j ACCEPT",
+            f"-A INPUT {match} -j ACCEPT",
+            before=mangle(*rules),
+        )
+        agree(host, filtering, family)
+
+
+@FAMILIES
+def test_answers_change_the_connection_mark(host: KernelHost, family: int) -> None:
+    before = mangle("-A OUTPUT -j CONNMARK --set-xmark 0x2/0x2")
+    for match in ("--mark 0x2", "! --mark 0x2", "--mark 0x0/0x1"):
+        agree(host, text(f"-A INPUT -m connmark {match} -j ACCEPT", before=before), family)
+
+
+@FAMILIES
+def test_nothing_is_marked_on_a_connection_that_is_not_tracked(host: KernelHost, family: int) -> None:
+    before = mangle("-A PREROUTING -j CONNMARK --set-mark 1", "-A INPUT -j CONNMARK --restore-mark")
+    raw = (
+        "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -p tcp -j CT --notrack\nCOMMIT\n"
+    )
+    for match in ("connmark --mark 1", "connmark ! --mark 1", "mark --mark 1", "mark ! --mark 1"):
+        agree(host, text(f"-A INPUT -m {match} -j ACCEPT", before=raw + before), family)
+
+
+@FAMILIES
+@BACKENDS
+def test_redirects_and_what_the_filter_sees_of_them(host: KernelHost, family: int, backend: str) -> None:
+    rules = (
+        "-A PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080",
+        "-A PREROUTING -p tcp -m tcp --dport 1000:2000 -j REDIRECT --to-ports 22",
+        "-A PREROUTING -p udp -m udp --dport 53 -j REDIRECT --to-ports 5353",
+    )
+    icmp, kind = ("icmp", 8) if family == 4 else ("ipv6-icmp", 128)
+    probes = [
+        Probe(family, SOURCE[family], OWN[family], TCP, 999, port) for port in (22, 80, 1000, 1999, 8080)
+    ]
+    probes += [Probe(family, SOURCE[family], OWN[family], UDP, 999, port) for port in (53, 5353)]
+    probes.append(Probe(family, SOURCE[family], OWN[family], ICMP if family == 4 else 58, icmp_type=kind))
+    for filtering in (
+        ("-A INPUT -p tcp -m tcp --dport 8080 -j ACCEPT", "-A INPUT -p udp -m udp --dport 5353 -j ACCEPT"),
+        ("-A INPUT -p tcp -m conntrack --ctstate DNAT -j ACCEPT", f"-A INPUT -p {icmp} -j ACCEPT"),
+        ("-A INPUT -m conntrack --ctorigdstport 80 -j ACCEPT", "-A INPUT -p udp -m udp --dport 53 -j ACCEPT"),
+        ("-A INPUT -p tcp -m conntrack ! --ctstate DNAT --ctproto tcp -j ACCEPT",),
+    ):
+        agree(host, text(*filtering, before=nat(*rules)), family, *probes, backend=backend)

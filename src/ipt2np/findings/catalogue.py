@@ -103,6 +103,26 @@ _CODES = (
          "A nat chain drops packets, and no rule of the dump needs connection tracking. The kernel asks nat only where it tracks connections, "
          "which something else on the host may have switched on.",
          "Take the open side with --in-doubt allow if nothing on the host tracks connections."),
+    Code("N2P208", _W, "it is open whether nat sends packets to the host itself",
+         "A DNAT rule names an address of which nobody said whether it is one of the host's own. If it is, the filter judges the packets "
+         "behind it; if not, they are forwarded.",
+         "Give the host's own addresses: --addr FILE with what `ip -j addr` prints."),
+    Code("N2P209", _W, "the ways to a local port are judged differently",
+         "nat leads another port to this one, and what comes through nat is not treated like what comes to the port directly. Nobody can "
+         "say which of the two the pods will receive.",
+         "If the pods are reached through a Service that maps the ports, settle it with --assume port-mapping=mapped."),
+    Code("N2P210", _I, "nat maps public ports to local ones",
+         "REDIRECT or DNAT rules lead a public port to another local port. The policy speaks of local ports, which are the pods' own; the "
+         "public ones are what a Service has to offer (`port`, with the local one as `targetPort`).",
+         "Make a Service with these ports."),
+    Code("N2P211", _I, "nat forwards packets to other hosts",
+         "A DNAT rule sends these packets to an address that is not the host's own. They are neither accepted nor refused by INPUT, so the "
+         "policy does not admit them.",
+         "If the pods are to take over the forwarding, make a Service or an ingress route to the other host."),
+    Code("N2P212", _W, "another ruleset of the host changes packets first",
+         "Rules of the other iptables backend mark packets or keep conntrack from them, before or while this ruleset looks at them; in which "
+         "order is not known.",
+         "Settle the rules that depend on it with --assume rule:LINE=no-match or =match."),
     # What the target cannot keep.
     Code("N2P301", _W, "a rate limit is not kept",
          "The host limits how fast or how many connections a source may open; a NetworkPolicy has no limits.",

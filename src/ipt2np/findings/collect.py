@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ipt2np.findings.catalogue import CATALOGUE
 from ipt2np.findings.finding import Difference, Finding, Predicted
-from ipt2np.packets import AddressSet, Field, PacketSet
+from ipt2np.packets import AddressSet, Field, PacketSet, PortSet
+from ipt2np.packets.intervals import Range
 from ipt2np.planning import InDoubt
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Jump, Rule
+from ipt2np.rules.names import protocol_name
 from ipt2np.semantics import Can, Decision
 from ipt2np.semantics.decide import CONNECTION_PROTOCOLS, Side
 from ipt2np.semantics.facts import UNNAMEABLE_SOURCES
-from ipt2np.semantics.outcomes import ADDRESS, CONNTRACK, IMPOSSIBLE, INTERFACE
-from ipt2np.semantics.walk import effect_of
+from ipt2np.semantics.local import published
+from ipt2np.semantics.nat import Rewriting
+from ipt2np.semantics.outcomes import ADDRESS, CONNTRACK, IMPOSSIBLE, INTERFACE, WAYS
+from ipt2np.semantics.states import effect_of
 
+SHOWN_PORTS = 6
 _NOTE_CODES = {"family-assumed": "N2P001", "undeclared-chain": "N2P004"}
 _ASSUMPTION_CODES = {"state": "N2P101", "fragment": "N2P102", "unicast": "N2P103", "rate": "N2P104"}
 HEADER_OPTIONS = {
@@ -195,10 +201,14 @@ class _Causes:
             return self.grouped("N2P204", "address", [])
         if cause == CONNTRACK:
             return self.grouped("N2P207", "conntrack", [])
+        if cause == WAYS:
+            return self.grouped("N2P209", "ways", _mapping_rules(self.decision))
         rule = self.decision.rules[cause]
         effect = effect_of(rule)
         if effect is Effect.REWRITE:
-            return self.grouped("N2P205", "nat", [rule])
+            rewriting = next(s.walker.rewritings.get(cause) for s in self.decision.sides if s.holds(rule))
+            known = rewriting is not None and rewriting.rewrite is not None and rewriting.forwards
+            return self.grouped("N2P208" if known else "N2P205", "nat", [rule])
         whys = [
             why
             for side in self.decision.sides
@@ -209,6 +219,8 @@ class _Causes:
         ]
         if whys:
             return self.grouped("N2P201", whys[0], [rule])
+        if effect in (Effect.UNTRACK, Effect.MARK):
+            return self.grouped("N2P212", "other ruleset", [rule])
         target = (
             rule.target.extension.name
             if rule.target is not None and not isinstance(rule.target, Jump)
@@ -285,6 +297,9 @@ def _undecided_message(code: str, reason: str, rules: Sequence[Rule]) -> str:
         "N2P203": f"rules test the input interface, which pods do not have ({where})",
         "N2P204": f"rules test the destination address, and the pod has its own ({where})",
         "N2P207": "nat drops packets, but no rule makes the kernel track connections: whether nat is asked is open",
+        "N2P208": f"nat sends packets to addresses that may be the host's own or another's ({where})",
+        "N2P209": f"what comes through nat is not treated like what comes to the local port directly ({where})",
+        "N2P212": f"the other ruleset marks packets, or keeps conntrack from them, as this one looks at them ({where})",
         "N2P205": f"nat rewrites these packets before the filter sees them ({where})",
     }[code]
 
@@ -305,7 +320,7 @@ def _undecided_remedy(code: str, rules: Sequence[Rule]) -> str:
             f"name what the pods will receive: --interface {name} if it came in there, "
             f"or --interface {name}=CIDR for the sources behind it"
         )
-    if code == "N2P207":
+    if code in ("N2P207", "N2P208", "N2P209", "N2P212"):
         return remedy(code)
     if code == "N2P204":
         return "name the own address that the pod replaces: --address ADDR"
@@ -335,6 +350,72 @@ def divert_findings(decision: Decision) -> list[Finding]:
             tuple(rules),
         )
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class PortPublication:
+    """A public port that nat leads to a local one: what a Service would offer."""
+
+    protocol: str
+    ports: tuple[Range, ...]
+    target_ports: tuple[Range, ...]
+    rules: tuple[Rule, ...]
+
+    def __str__(self) -> str:
+        return f"{self.protocol} {PortSet(self.ports)} → {PortSet(self.target_ports)}"
+
+
+def publications(decision: Decision) -> list[PortPublication]:
+    """Every port mapping of nat, by the rules that make it."""
+    return [
+        PortPublication(
+            protocol_name(protocol), ports, (mapping.rewrite.ports,), tuple(side.mapping_rules(mapping))
+        )
+        for side in decision.sides
+        for mapping in side.mappings
+        if mapping.rewrite.ports is not None
+        for protocol, ports in published(mapping)
+    ]
+
+
+def _mapping_rules(decision: Decision) -> list[Rule]:
+    return list({rule.number: rule for each in publications(decision) for rule in each.rules}.values())
+
+
+def nat_findings(decision: Decision) -> list[Finding]:
+    """What nat does to packets of which it is known: mapped ports, forwarding."""
+    result: list[Finding] = []
+    mapped = publications(decision)
+    if mapped:
+        rules = _mapping_rules(decision)
+        shown = ", ".join(str(each) for each in mapped[:SHOWN_PORTS])
+        more = f" and {len(mapped) - SHOWN_PORTS} more" if len(mapped) > SHOWN_PORTS else ""
+        result.append(
+            Finding(
+                "N2P210",
+                f"nat leads public ports to local ones: {shown}{more} ({counted(rules)}: {lines_of(rules)})",
+                remedy("N2P210"),
+                tuple(rules),
+            )
+        )
+    forwarding = [
+        rule
+        for side, rule in path_rules(decision)
+        if rule.number in side.walker.rewritings
+        and side.walker.rewritings[rule.number] == Rewriting(forwards=True)
+        and arrives(side, rule)
+    ]
+    if forwarding:
+        result.append(
+            Finding(
+                "N2P211",
+                f"nat forwards packets to other hosts; the policy does not admit them ({counted(forwarding)}: "
+                f"{lines_of(forwarding)})",
+                remedy("N2P211"),
+                tuple(forwarding),
+            )
+        )
+    return result
 
 
 def connection_findings(decision: Decision) -> list[Finding]:
@@ -453,6 +534,7 @@ def decision_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
     return [
         *undecided_findings(decision, in_doubt),
         *divert_findings(decision),
+        *nat_findings(decision),
         *mapped_findings(decision),
         *input_findings(decision),
         *connection_findings(decision),

@@ -17,7 +17,7 @@ from ipt2np.rules.model import Jump, Rule
 from ipt2np.semantics import Can, Decision
 from ipt2np.semantics.outcomes import Outcomes
 from ipt2np.semantics.provenance import Policy, Provenance
-from ipt2np.semantics.walk import effect_of
+from ipt2np.semantics.states import effect_of
 
 
 class InDoubt(Enum):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ipt2np.conversion import Conversion
 from ipt2np.findings import Finding
-from ipt2np.findings.collect import relied_on, statement_of
+from ipt2np.findings.collect import publications, relied_on, statement_of
 from ipt2np.packets.intervals import Range
 from ipt2np.proof.boxes import Box, whole
 from ipt2np.proof.prove import ProvenDifference
@@ -42,6 +42,15 @@ def report(conversion: Conversion, version: str) -> dict[str, Any]:
             ],
         },
         "assumptions": _assumptions(conversion),
+        "services": [
+            {
+                "protocol": each.protocol,
+                "port": ranges_text(each.ports),
+                "target_port": ranges_text(each.target_ports),
+                "lines": [{"file": rule.location.file, "line": rule.location.line} for rule in each.rules],
+            }
+            for each in publications(draft.decision)
+        ],
         "platform": [
             {
                 "effect": each.effect,

@@ -15,7 +15,8 @@ from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Jump, Rule
 from ipt2np.semantics import Decision
 from ipt2np.semantics.decide import Side
-from ipt2np.semantics.walk import effect_of
+from ipt2np.semantics.nat import Rewriting
+from ipt2np.semantics.states import effect_of
 
 
 class Fate(Enum):
@@ -97,7 +98,9 @@ class _Judge:
         if not walked:
             return Fate.NOT_APPLICABLE
         effect = effect_of(rule)
-        if effect in (Effect.CONTINUE, Effect.MARK) and not isinstance(rule.target, Jump):
+        tested = any(side.walker.tests_marks for side in walked)
+        passive = effect is Effect.CONTINUE or (effect is Effect.MARK and not tested)
+        if passive and not isinstance(rule.target, Jump):
             return Fate.NOT_APPLICABLE
         matching = any(m.may.meets(side.possible) for side in walked for m in side.meanings(rule))
         if not matching:
@@ -106,14 +109,14 @@ class _Judge:
             return Fate.UNREACHABLE
         undecided = any(not meaning.exact for side in walked for meaning in side.meanings(rule))
         settled = Fate.ASSUMED if rule.number in self.assumed else Fate.KEPT
-        if effect is Effect.LOG or effect in (
-            Effect.DIVERT,
-            Effect.MAY_DIVERT,
-            Effect.REWRITE,
-            Effect.UNKNOWN,
-        ):
+        if effect is Effect.REWRITE:
+            rewriting = walked[0].walker.rewritings[rule.number]
+            if rewriting.rewrite is None or rewriting.forwards:
+                return Fate.NOT_APPLICABLE if rewriting == Rewriting(forwards=True) else Fate.LOST
+        if effect in (Effect.LOG, Effect.DIVERT, Effect.MAY_DIVERT, Effect.UNKNOWN):
             return Fate.LOST
-        if isinstance(rule.target, Jump) or effect in (Effect.RETURN, Effect.UNTRACK):
+        steers = effect in (Effect.RETURN, Effect.UNTRACK, Effect.MARK, Effect.REWRITE)
+        if isinstance(rule.target, Jump) or steers:
             return Fate.APPROXIMATED if undecided else settled
         first = self.decision.space.nothing
         for side in walked:

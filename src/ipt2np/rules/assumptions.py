@@ -45,6 +45,12 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
         "a source comes in where an answer to it would go out (strict rp_filter, no policy routing)",
     ),
     Assumption(
+        "port-mapping",
+        UNDECIDED,
+        "a port that nat leads to is reached directly as well as by nat",
+        ("mapped",),
+    ),
+    Assumption(
         "rate", "not-exceeded", "rate limits behave as for a fresh, slow source: no limit is ever exceeded"
     ),
     Assumption("unicast", "unicast", "pods receive no broadcast and no multicast"),

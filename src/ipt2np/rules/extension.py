@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
 
-from ipt2np.rules.marks import Marks
+from ipt2np.rules.marks import UNKNOWN, Marks
 from ipt2np.rules.meaning import Meaning, View
 from ipt2np.rules.model import Clause
 
@@ -192,6 +192,10 @@ class MatchExtension(Extension):
     tracks: ClassVar[bool] = False
     """True where a rule with this match makes the kernel track connections (nf_ct_netns_get() in net/netfilter/)."""
 
+    def tested_marks(self, clauses: tuple[Clause, ...], view: View) -> tuple[int, int]:
+        """The bits of the packet's and of the connection's mark that the match tests."""
+        return 0, 0
+
     def meaning(self, clauses: tuple[Clause, ...], view: View) -> Meaning:
         """The packets that the match holds for: every clause holds."""
         result = view.of_protocols(self.protocols) if self.protocols else view.always()
@@ -247,17 +251,20 @@ class TargetExtension(Extension):
     tracks: ClassVar[bool] = False
     """True where a rule with this target makes the kernel track connections (nf_ct_netns_get() in net/netfilter/)."""
 
+    marks_connection: ClassVar[bool] = False
+    """True where the target needs the packet's connection to change a mark."""
+
     def acts(self, clauses: tuple[Clause, ...]) -> Effect:
         """What the target does with these options."""
         return self.effect
 
-
-class MarkingTarget(TargetExtension):
-    """A target that changes the packet's or the connection's mark."""
-
     def remarked(self, clauses: tuple[Clause, ...], marks: Marks) -> Marks:
-        """The marks of a packet behind the rule."""
-        raise NotImplementedError
+        """The marks of a packet behind a target that changes them (``Effect.MARK``): its own could be any."""
+        return Marks(UNKNOWN, marks.connection)
+
+    def copied_marks(self, clauses: tuple[Clause, ...], wanted: tuple[int, int]) -> tuple[int, int]:
+        """The bits of the two marks that must be known for the bits of ``wanted`` to be known behind the target."""
+        return 0, 0
 
 
 class TargetAsText(TargetExtension):

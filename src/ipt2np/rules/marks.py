@@ -59,3 +59,6 @@ class Marks:
 
     packet: Bits = ZERO
     connection: Bits = ZERO
+
+
+UNKNOWN_MARKS = Marks(UNKNOWN, UNKNOWN)

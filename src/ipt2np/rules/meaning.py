@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ipt2np.packets import Field, PacketSet, PacketSpace
 from ipt2np.rules.assumptions import UNDECIDED, Assumptions
 from ipt2np.rules.interfaces import Interfaces
+from ipt2np.rules.marks import UNKNOWN_MARKS, Marks
 
 if TYPE_CHECKING:
     from ipt2np.rules.ipset import IpSet
@@ -75,8 +76,12 @@ class View:
     ipsets: Mapping[str, IpSet] = field(default_factory=dict)
     recorded: frozenset[str] = frozenset()
     """Names of ``recent`` lists that some rule of the ruleset adds the source to."""
-    rewrites: bool = False
-    """True where a nat rule may have rewritten the packet."""
+    rewritten: bool = False
+    """True where nat has changed the packet's destination."""
+    translates: bool = False
+    """True where some nat rule may change the source of connections to the host."""
+    marks: Marks = UNKNOWN_MARKS
+    """The packet's mark and its connection's in this walk state."""
 
     def exactly(self, packets: PacketSet) -> Meaning:
         """Decided: the match holds for ``packets`` and no others."""
@@ -104,6 +109,10 @@ class View:
         if self.assumptions[identifier] == UNDECIDED:
             return self.undecided(why)
         return Meaning(meaning.may, meaning.must, meaning.assumptions | {identifier}, meaning.undecided)
+
+    def known(self, holds: bool | None, why: str) -> Meaning:
+        """Decided for all packets alike where that is known, else undecided."""
+        return self.undecided(why) if holds is None else self.constantly(holds)
 
     def of_protocols(self, numbers: Iterable[int]) -> Meaning:
         """Decided by the protocol number."""

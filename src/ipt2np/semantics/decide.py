@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ipt2np.errors import UsageError
-from ipt2np.packets import Field, PacketMap, PacketSet, PacketSpace
+from ipt2np.packets import AddressSet, Field, PacketMap, PacketSet, PacketSpace
 from ipt2np.packets.diagram import TERMINAL_LEVEL
 from ipt2np.packets.intervals import merged
 from ipt2np.rules.assumptions import Assumptions
@@ -22,10 +22,12 @@ from ipt2np.rules.matches.conntrack import opening
 from ipt2np.rules.matches.recent import list_name
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause, Rule, Ruleset
-from ipt2np.semantics.facts import UNNAMEABLE_SOURCES, Facts, possible
+from ipt2np.semantics.facts import UNNAMEABLE_SOURCES, Facts, _of_family, possible
+from ipt2np.semantics.local import PortMapping, local, port_mappings
 from ipt2np.semantics.outcomes import ADDRESS, IMPOSSIBLE, INTERFACE, Can, Outcomes
 from ipt2np.semantics.provenance import Policy, Provenance
-from ipt2np.semantics.walk import INPUT_PATH, STATES, ChainKey, Walk, Walker, effect_of
+from ipt2np.semantics.states import INPUT_PATH, ChainKey, effect_of
+from ipt2np.semantics.walk import Elsewhere, Walk, Walker
 
 PORT_PROTOCOLS = (6, 17, 33, 132, 136)
 CONNECTION_PROTOCOLS = (6, 132)
@@ -42,6 +44,18 @@ class Side:
     walker: Walker
     possible: PacketSet
     """Packets that the facts and the kernel let exist."""
+    mappings: tuple[PortMapping, ...] = ()
+    """What nat makes of their ports."""
+
+    def mapping_rules(self, mapping: PortMapping) -> list[Rule]:
+        """The rules that make packets look like this, those that some packet arrives at."""
+        return [
+            rule
+            for rule in self.ruleset.rules
+            if rule.number in self.walker.rewritings
+            and self.walker.rewritings[rule.number].rewrite == mapping.rewrite
+            and self.arrives(rule, Half.FIRST)
+        ]
 
     def holds(self, rule: Rule) -> bool:
         """True where the rule is one of this ruleset's (their numbers are consecutive)."""
@@ -59,8 +73,8 @@ class Side:
         return found is not None and found.meets(self.possible)
 
     def meanings(self, rule: Rule) -> list[Meaning]:
-        """What the rule matches, in each half and walk state."""
-        return [self.walker.meaning(rule, half, state) for half in Half for state in self.walker.states]
+        """What the rule matches, in each half and walk state in which it was asked."""
+        return self.walker.meanings(rule)
 
 
 @dataclass(frozen=True)
@@ -203,10 +217,13 @@ def decide(
             interfaces,
             facts.ipsets,
             frozenset().union(*map(_recorded, of_family)),
-            any(map(_rewrites, of_family)),
         )
         existing = possible(view, facts)
-        untracked_by = [rule.number for ruleset in of_family for rule in _untracking(ruleset)]
+        own = AddressSet.cidrs(*mine_) if (mine_ := _of_family(facts.addresses, family)) else None
+
+        def is_own(address: int, own: AddressSet | None = own) -> bool | None:
+            return True if own is not None and address in own else None
+
         mine: list[Side] = []
         for ruleset in of_family:
             keys: dict[ChainKey, int] = {}
@@ -215,14 +232,17 @@ def decide(
                     keys[key] = first_policy + len(policies)
                     chain = ruleset.chains.get(key)
                     policies[keys[key]] = Policy(*key, (chain.policy if chain else None) or "ACCEPT", family)
-            elsewhere = untracked_by[0] if untracked_by and len(of_family) > 1 else None
-            walker = Walker(ruleset, view, outcomes, keys, elsewhere)
-            mine.append(Side(family, ruleset, {half: walker.walk(half) for half in Half}, walker, existing))
+            elsewhere = _elsewhere([other for other in of_family if other is not ruleset])
+            walker = Walker(ruleset, view, outcomes, keys, is_own, elsewhere)
+            walks = {half: walker.walk(half) for half in Half}
+            mine.append(Side(family, ruleset, walks, walker, existing, port_mappings(walker, existing)))
         sides += mine
         halves = {
             half: _all_accept(space, outcomes, [side.walks[half].outcome for side in mine]) for half in Half
         }
-        projected = _projected(_connections(space, outcomes, halves).within(existing, IMPOSSIBLE), outcomes)
+        wire = _connections(space, outcomes, halves).within(existing, IMPOSSIBLE)
+        direct = assumptions["port-mapping"] != "mapped"
+        projected = _projected(local(wire, mine[0].mappings, outcomes, direct=direct), outcomes)
         connections = projected.over(space.family(family), connections)
         seen = existing.some(Field.DESTINATION).some(Field.INTERFACE)
         nameable = ~space.addresses(Field.SOURCE, UNNAMEABLE_SOURCES)
@@ -234,14 +254,23 @@ def _all_accept(space: PacketSpace, outcomes: Outcomes, maps: Sequence[PacketMap
     """What all rulesets of a family make of a packet: each must accept it, whichever looks first."""
     result = maps[-1]
     for before in reversed(maps[:-1]):
-        result = space.combine(
-            lambda v: outcomes.onward(v[0], STATES, (v[1],) * len(STATES), lambda _: True), before, result
-        )
+        result = space.combine(lambda v: _onward(outcomes, v[0], v[1]), before, result)
     return result
 
 
-def _untracking(ruleset: Ruleset) -> Iterator[Rule]:
-    return (rule for rule in ruleset.rules if effect_of(rule) is Effect.UNTRACK)
+def _onward(outcomes: Outcomes, outcome: int, rest: int) -> int:
+    """An outcome with each accept going on to ``rest``, in whatever state."""
+    states = tuple(sorted(outcomes.passes(outcome)))
+    return outcomes.onward(outcome, states, (rest,) * len(states), lambda _: True)
+
+
+def _elsewhere(others: Sequence[Ruleset]) -> Elsewhere:
+    """What the other rulesets of a host may do to packets before, or while, one looks at them."""
+
+    def first(*effects: Effect) -> int | None:
+        return next((rule.number for o in others for rule in o.rules if effect_of(rule) in effects), None)
+
+    return Elsewhere(first(Effect.UNTRACK), first(Effect.MARK), first(Effect.REWRITE, Effect.UNKNOWN))
 
 
 def _connections(space: PacketSpace, outcomes: Outcomes, halves: Mapping[Half, PacketMap]) -> PacketMap:
@@ -286,7 +315,3 @@ def _recorded(ruleset: Ruleset) -> frozenset[str]:
         for use in rule.matches
         if use.extension.name == "recent" and any(c.option == "--set" for c in use.clauses)
     )
-
-
-def _rewrites(ruleset: Ruleset) -> bool:
-    return any(rule.table == "nat" and effect_of(rule) is Effect.REWRITE for rule in ruleset.rules)

@@ -50,6 +50,9 @@ ADDRESS = -2
 CONNTRACK = -3
 """The cause of a fork that knowing whether the kernel tracks connections would settle."""
 
+WAYS = -4
+"""The cause of a fork between wire ports that nat leads to the same local port."""
+
 _CAN = {_Kind.ACCEPT: Can.ACCEPT, _Kind.DIVERT: Can.DIVERT, _Kind.UNKNOWN: Can.ACCEPT | Can.DROP | Can.DIVERT}
 
 
@@ -231,6 +234,18 @@ class Outcomes:
                 outcome = b if what & Can.REFUSE and self.can[a] is Can.ACCEPT else a
             else:
                 return a
+
+    def unknowns(self, outcome: int) -> set[int]:
+        """The deciders of which nobody can say what they did."""
+        return {self._parts[part][0] for part in self._tree([outcome]) if self._kind[part] is _Kind.UNKNOWN}
+
+    def fork(self, outcome: int) -> int:
+        """The cause of the first fork of an outcome that has one."""
+        return next(
+            self._parts[part][0]
+            for part in reversed(self._tree([outcome]))
+            if self._kind[part] is _Kind.EITHER
+        )
 
     def causes(self, outcomes: Iterable[int]) -> set[int]:
         """The causes of the forks that leave ``outcomes`` between accept and anything else."""

@@ -5,38 +5,35 @@ first, becomes for each walk state a map from packets to outcomes, over the whol
 the summary of the chain it calls, so the cost does not grow with the number of ways into a chain. *Arrivals*
 go top-down: which packets get as far as each rule.
 
+Packets stand for what they are on the wire: a rule behind nat that tests a port tests what nat made of it.
+
 Sources: net/ipv4/netfilter/ip_tables.c ipt_do_table() (RETURN, goto, policies, non-terminal targets);
 include/uapi/linux/netfilter_ipv4.h (the order of the hooks' priorities).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
 from ipt2np.packets import PacketMap, PacketSet
 from ipt2np.rules.extension import Effect
+from ipt2np.rules.marks import FULL, UNKNOWN, Bits, Marks
 from ipt2np.rules.matches.conntrack import has_connection
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Chain, Jump, Rule, Ruleset, TargetUse
+from ipt2np.semantics.nat import Rewriting, behind, rewritings
 from ipt2np.semantics.outcomes import CONNTRACK, Can, Outcomes
+from ipt2np.semantics.states import INPUT_PATH, NAT_HOOK, ChainKey, Flow, State, effect_of
 
-ChainKey = tuple[str, str]
+PASSIVE = (Effect.CONTINUE, Effect.LOG)
+"""Effects that leave the packet as it was."""
+SOURCE_NAT = ("SNAT", "MASQUERADE", "NETMAP")
+"""Targets that change sources in nat INPUT."""
 
-INPUT_PATH: tuple[ChainKey, ...] = (
-    ("raw", "PREROUTING"),
-    ("mangle", "PREROUTING"),
-    ("nat", "PREROUTING"),
-    ("mangle", "INPUT"),
-    ("filter", "INPUT"),
-    ("security", "INPUT"),
-    ("nat", "INPUT"),
-)
-"""Base chains that a packet for the host itself passes, in order. Sources that nat INPUT rewrites are seen by none."""
-
-TRACKED, UNTRACKED = 0, 1
-STATES = (TRACKED, UNTRACKED)
+Summaries = dict[tuple[ChainKey, ChainKey], dict[int, PacketMap]]
+"""Base chain and chain below it, to the chain's map for each state."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +46,28 @@ class Walk:
     """Rule number to the packets that get as far as the rule and may match it."""
 
 
-PASSIVE = (Effect.CONTINUE, Effect.LOG, Effect.MARK)
+@dataclass(frozen=True)
+class Elsewhere:
+    """What rulesets of other backends on the same host may do to packets: the first rule of each kind."""
+
+    untracks: int | None = None
+    marks: int | None = None
+    rewrites: int | None = None
 
 
-def effect_of(rule: Rule) -> Effect:
-    """What the rule's target does; a rule without one only counts."""
-    if rule.target is None or isinstance(rule.target, Jump):
-        return Effect.CONTINUE
-    return rule.target.effect
+@dataclass(frozen=True)
+class _Run:
+    """One half's packets from some states on: the outcome for each state, and what is needed for the second pass."""
+
+    half: Half
+    flow: Flow
+    summaries: Summaries
+    bases: Mapping[ChainKey, Mapping[int, PacketMap]]
+    outcome: Mapping[State, PacketMap]
+    """Starting state to what becomes of packets."""
 
 
-def _needs_tracking(rule: Rule) -> bool:
+def needs_tracking(rule: Rule) -> bool:
     """True where the rule makes the kernel track connections (its module asks for it when the rule is loaded)."""
     target = rule.target.extension if isinstance(rule.target, TargetUse) else None
     return any(use.extension.tracks for use in rule.matches) or (target is not None and target.tracks)
@@ -74,24 +82,41 @@ class Walker:
         view: View,
         outcomes: Outcomes,
         policies: Mapping[ChainKey, int],
-        untracked_elsewhere: int | None = None,
+        is_own: Callable[[int], bool | None] = lambda address: None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.ruleset = ruleset
         self.view = view
         self.space = view.space
         self.outcomes = outcomes
         self.policies = policies
-        self.untracked_elsewhere = untracked_elsewhere
+        self.elsewhere = elsewhere or Elsewhere()
         self.path = tuple(key for key in INPUT_PATH if key in ruleset.chains)
-        self.order = [key for base in self.path for key in self._below(base)]
-        untracks = any(
-            effect_of(rule) is Effect.UNTRACK for key in self.order for rule in ruleset.chains[key].rules
+        self.below = {base: tuple(self._reached(base)) for base in self.path}
+        self.order = tuple(dict.fromkeys(key for base in self.path for key in self.below[base]))
+        """Every chain of the input path."""
+        self.rewritings: Mapping[int, Rewriting] = rewritings(ruleset, self.below, is_own)
+        self.tracking = any(needs_tracking(rule) for rule in ruleset.rules)
+        self.states: list[State] = []
+        self._numbers: dict[State, int] = {}
+        self._meanings: dict[int, dict[tuple[object, ...], Meaning]] = {}
+        self._marked = {
+            rule.number
+            for key in self.order
+            for rule in ruleset.chains[key].rules
+            for use in rule.matches
+            if any(use.extension.tested_marks(use.clauses, view))
+        }
+        self._translates = any(
+            isinstance(rule.target, TargetUse) and rule.target.extension.name in SOURCE_NAT
+            for key in self.below.get(("nat", "INPUT"), ())
+            for rule in ruleset.chains[key].rules
         )
-        self.tracking = any(_needs_tracking(rule) for rule in ruleset.rules)
-        self.states = STATES if untracks or untracked_elsewhere is not None else (TRACKED,)
-        self._meanings: dict[tuple[int, Half, int], Meaning] = {}
+        self._changed_elsewhere = self._changed_on_the_way_out()
+        self._plain = State()
+        self._walks = self._walked()
 
-    def _below(self, base: ChainKey) -> list[ChainKey]:
+    def _reached(self, base: ChainKey) -> list[ChainKey]:
         """The chains that ``base`` reaches, called chains before their callers."""
         table = base[0]
         result: dict[ChainKey, None] = {}
@@ -111,20 +136,55 @@ class Walker:
     def _called(self, key: ChainKey) -> Iterator[str]:
         return (rule.target.chain for rule in self.ruleset.chains[key].rules if isinstance(rule.target, Jump))
 
-    def meaning(self, rule: Rule, half: Half, state: int) -> Meaning:
-        """The packets that match all of the rule's matches, in a half and a walk state."""
-        key = (rule.number, half, state)
-        found = self._meanings.get(key)
+    @property
+    def tests_marks(self) -> bool:
+        """True where some rule of the input path tests a mark."""
+        return bool(self._marked)
+
+    def number(self, state: State) -> int:
+        """The state's number in outcomes."""
+        found = self._numbers.get(state)
         if found is None:
-            found = self._meanings[key] = self._meaning(rule, half, state)
+            found = self._numbers[state] = len(self.states)
+            self.states.append(state)
         return found
 
-    def _meaning(self, rule: Rule, half: Half, state: int) -> Meaning:
-        hook = Hook.BEFORE_CONNTRACK if rule.table == "raw" else Hook.AFTER_CONNTRACK
-        view = replace(self.view, half=half, hook=hook, tracked=state == TRACKED)
+    # -- meanings ---------------------------------------------------------------------------------------
+
+    def meanings(self, rule: Rule) -> list[Meaning]:
+        """What the rule matches in each half and state in which it was asked."""
+        found = self._meanings.get(rule.number)
+        return list(found.values()) if found else [self.meaning(rule, half, State()) for half in Half]
+
+    def meaning(self, rule: Rule, half: Half, state: State) -> Meaning:
+        """The packets that match all of the rule's matches, in a half and a walk state."""
+        of_rule = self._meanings.setdefault(rule.number, {})
+        key = (half, state.tracked, state.marks if rule.number in self._marked else None, state.nat)
+        found = of_rule.get(key)
+        if found is None:
+            found = of_rule[key] = self._meaning(rule, half, state)
+        return found
+
+    def _view(self, half: Half, state: State, table: str) -> View:
+        hook = Hook.BEFORE_CONNTRACK if table == "raw" else Hook.AFTER_CONNTRACK
+        return replace(
+            self.view,
+            half=half,
+            hook=hook,
+            tracked=state.tracked,
+            marks=state.marks,
+            rewritten=state.nat is not None,
+            translates=half is Half.LATER and self._translates,
+        )
+
+    def _meaning(self, rule: Rule, half: Half, state: State) -> Meaning:
+        view = self._view(half, state, rule.table)
         result = view.always()
         for use in rule.matches:
-            result &= use.extension.meaning(use.clauses, view)
+            meaning = use.extension.meaning(use.clauses, view)
+            if state.nat is not None and not use.extension.of_connection:
+                meaning = behind(view, state.nat, meaning)
+            result &= meaning
         for name in (f"rule:{rule.location.file}:{rule.location.line}", f"rule:{rule.location.line}"):
             chosen = self.view.assumptions[name]
             if chosen == "no-match":
@@ -133,50 +193,208 @@ class Walker:
                 return view.assumed(name, view.exactly(result.may), "")
         return result
 
+    def _connected(self, state: State) -> PacketSet:
+        """Packets that have a connection in a state."""
+        return has_connection(self._view(Half.FIRST, state, "filter"))
+
+    def _changed_on_the_way_out(self) -> int:
+        """The bits of connection marks that rules for answers may change before the next packet comes in."""
+        found = 0
+        bases = [(table, name) for table, name in self.ruleset.chains if name in ("OUTPUT", "POSTROUTING")]
+        for key in {key for base in bases if base[0] != "nat" for key in self._reached(base)}:
+            for rule in self.ruleset.chains[key].rules:
+                if isinstance(rule.target, TargetUse) and rule.target.effect is Effect.MARK:
+                    use = rule.target
+                    low, high = (
+                        use.extension.remarked(use.clauses, Marks(UNKNOWN, Bits(value))).connection
+                        for value in (0, FULL)
+                    )
+                    found |= low.value | high.value ^ FULL | (low.known & high.known) ^ FULL
+        return found
+
     # -- summaries --------------------------------------------------------------------------------------
 
     def walk(self, half: Half) -> Walk:
         """The outcome of every packet of ``half``, and which packets arrive at each rule."""
-        summaries: dict[ChainKey, dict[int, PacketMap]] = {}
-        for key in self.order:
-            summaries[key] = self._summary(self.ruleset.chains[key], self._half(key, half), summaries)
-        bases = {key: self._base(self.ruleset.chains[key], summaries[key]) for key in self.path}
-        return Walk(self._onward(bases), self._arrivals(half, summaries, bases))
+        return self._walks[half]
 
-    def _half(self, key: ChainKey, half: Half) -> Half:
-        # nat looks at a connection's first packet only; later ones follow what was settled then.
-        return Half.FIRST if key[0] == "nat" else half
+    def _walked(self) -> dict[Half, Walk]:
+        first = self._run(Half.FIRST, self._first_states())
+        self._first = first
+        outcome = self._joined(first)
+        later, follows = self._later(outcome)
+        laters = self._followed(later, follows, outcome)
+        starts = dict.fromkeys(first.outcome, self.space.everything)
+        return {
+            Half.FIRST: Walk(self._unless_rewritten(outcome), self._arrivals(first, starts)),
+            Half.LATER: Walk(
+                self._unless_rewritten(laters), self._arrivals(later, self._coming(follows, outcome))
+            ),
+        }
+
+    def _first_states(self) -> list[State]:
+        """How first packets come to the path; rules of another ruleset may have treated them before."""
+        known = State() if self.elsewhere.marks is None else State(packet=UNKNOWN, connection=UNKNOWN)
+        return [known] if self.elsewhere.untracks is None else [known, known.untracked()]
+
+    def _joined(self, run: _Run) -> PacketMap:
+        """Either of the starting states' outcomes, where another ruleset leaves open which it is."""
+        first, *others = run.outcome.values()
+        cause = self.elsewhere.untracks
+        for other in others:
+            assert cause is not None
+            first = self.space.combine(lambda v: self.outcomes.either(cause, v[0], v[1]), first, other)
+        return first
+
+    def _unless_rewritten(self, outcome: PacketMap) -> PacketMap:
+        """Where another ruleset may rewrite packets, nobody can say what this one sees of them."""
+        cause = self.elsewhere.rewrites
+        if cause is None:
+            return outcome
+        unknown = self.outcomes.unknown(cause)
+        return outcome.revised(
+            self.space.everything, lambda value: self.outcomes.either(cause, unknown, value)
+        )
+
+    def _later(self, first: PacketMap) -> tuple[_Run, dict[int, State]]:
+        """The later packets' run, and for each state in which a first packet can end the one in which they begin.
+
+        A later packet may change the connection's mark for those behind it: bits that can change so are unknown.
+        """
+        outcomes = self.outcomes
+        passing = {value: outcomes.passes(value) for value in first.values()}
+        ends = sorted(set().union(*passing.values()))
+        flow = self._flow(Half.LATER)
+        begins = {end: flow.begins(self._after(self.states[end])) for end in ends}
+        plain = flow.begins(self._first_states()[0])
+        while True:
+            starts = dict.fromkeys([plain, *begins.values()])
+            if self.elsewhere.untracks is not None:
+                starts[flow.begins(plain.untracked())] = None
+            run = self._run(Half.LATER, starts, flow)
+            blurred: dict[State, State] = {}
+            for start in dict.fromkeys(begins.values()):
+                mine = frozenset(end for end, begin in begins.items() if begin == start)
+                packets = first.where(lambda value, mine=mine: bool(passing[value] & mine))  # type: ignore[misc]
+                values = run.outcome[start].values(packets & self._connected(start))
+                again = {self.states[end] for value in values for end in outcomes.passes(value)}
+                mark = _common(start, map(self._after, again))
+                now = flow.begins(start._replace(connection=mark))
+                if now != start:
+                    blurred[start] = now
+            if not blurred:
+                self._plain = plain
+                return run, begins
+            flow = self._flow(Half.LATER)
+            begins = {end: flow.begins(blurred.get(start, start)) for end, start in begins.items()}
+            plain = flow.begins(plain)
+
+    def _after(self, end: State) -> State:
+        """The state of the next packet of a connection whose last one ended the path in ``end``."""
+        if not end.tracked:
+            return State()
+        known = end.connection.known & ~self._changed_elsewhere
+        return State(connection=Bits(end.connection.value & known, known), pending=end.nat)
+
+    def _followed(self, later: _Run, follows: Mapping[int, State], first: PacketMap) -> PacketMap:
+        """What becomes of later packets, in the state in which the first one left the connection."""
+        starts = list(later.outcome)
+        place = {start: number for number, start in enumerate(starts, 1)}
+        outcomes = self.outcomes
+
+        def chosen(values: tuple[int, ...]) -> int:
+            mine = {place[follows[end]] for end in outcomes.passes(values[0])} or {place[self._plain]}
+            result, *others = [values[number] for number in sorted(mine)]
+            for other in others:
+                result = outcomes.either(outcomes.fork(values[0]), result, other)
+            # Nor can anybody say what the connection's later packets meet where that is so of its first.
+            for decider in sorted(outcomes.unknowns(values[0])):
+                result = outcomes.either(decider, result, outcomes.unknown(decider))
+            return result
+
+        picked = self.space.combine(chosen, first, *(later.outcome[start] for start in starts))
+        cause = self.elsewhere.untracks
+        if cause is None:
+            return picked
+        untracked = later.outcome[self._plain.untracked()]
+        return self.space.combine(lambda v: outcomes.either(cause, v[0], v[1]), picked, untracked)
+
+    def _coming(self, follows: Mapping[int, State], first: PacketMap) -> dict[State, PacketSet]:
+        """The later packets that begin the path in each state; those of the host's own connections in the plain one."""
+        passing = {value: self.outcomes.passes(value) for value in first.values()}
+        result: dict[State, PacketSet] = {
+            self._plain: first.where(lambda value: not passing[value]) | self.space.nothing
+        }
+        for end, start in follows.items():
+            packets = first.where(lambda value, end=end: end in passing[value])  # type: ignore[misc]
+            result[start] = result.get(start, self.space.nothing) | packets
+        if self.elsewhere.untracks is not None:
+            result[self._plain.untracked()] = self.space.everything
+        return result
+
+    def _flow(self, half: Half) -> Flow:
+        rewrites = {number: each.rewrite for number, each in self.rewritings.items()}
+
+        def may_match(rule: Rule, state: State) -> bool:
+            return bool(self.meaning(rule, half, state).may)
+
+        return Flow(self.ruleset, self.path, self.below, rewrites, self.view, may_match, half is Half.FIRST)
+
+    def _run(self, half: Half, starts: Iterable[State], flow: Flow | None = None) -> _Run:
+        flow = flow or self._flow(half)
+        starts = list(starts)
+        flow.follow(starts)
+        summaries: Summaries = {}
+        for base in self.path:
+            if not flow.asks(base):
+                continue
+            for key in self.below[base]:
+                summaries[base, key] = self._summary(base, key, flow, half, summaries)
+        bases = {base: self._base(base, flow, summaries) for base in self.path}
+        outcome = self._onward(flow, bases)
+        return _Run(half, flow, summaries, bases, {start: outcome[flow.begins(start)] for start in starts})
 
     def _summary(
-        self, chain: Chain, half: Half, known: Mapping[ChainKey, dict[int, PacketMap]]
+        self, base: ChainKey, key: ChainKey, flow: Flow, half: Half, known: Summaries
     ) -> dict[int, PacketMap]:
-        current = {state: self.space.constant(self.outcomes.returned(state)) for state in self.states}
-        for rule in reversed(chain.rules):
+        inside = list(flow.inside.get((base, key), ()))
+        current = {
+            number: self.space.constant(self.outcomes.returned(number)) for number in map(self.number, inside)
+        }
+        for rule in reversed(self.ruleset.chains[key].rules):
             if not isinstance(rule.target, Jump) and effect_of(rule) in PASSIVE:
                 continue
-            current = {state: self._with_rule(rule, half, state, current, known) for state in self.states}
+            current = {
+                self.number(state): self._with_rule(base, rule, flow, half, state, current, known)
+                for state in inside
+            }
         return current
 
     def _with_rule(
         self,
+        base: ChainKey,
         rule: Rule,
+        flow: Flow,
         half: Half,
-        state: int,
+        state: State,
         after: Mapping[int, PacketMap],
-        known: Mapping[ChainKey, dict[int, PacketMap]],
+        known: Summaries,
     ) -> PacketMap:
         meaning = self.meaning(rule, half, state)
+        skipped = after[self.number(state)]
         if not meaning.may:
-            return after[state]
+            return skipped
         doubt = meaning.may - meaning.must
-        skipped = after[state]
         if isinstance(rule.target, Jump):
-            summary = known[rule.table, rule.target.chain][state]
+            summary = known[base, (rule.table, rule.target.chain)].get(self.number(state))
+            if summary is None:
+                return skipped
             if rule.target.goto:
                 return self._entered(rule.number, meaning.must, doubt, summary, skipped)
             called = self._called_and_back(meaning.may, summary, after, skipped)
             return self._entered(rule.number, meaning.must, doubt, called, skipped)
-        return self._entered(rule.number, meaning.must, doubt, self._taken(rule, state, after), skipped)
+        taken = self._taken(base, rule, flow, state, after)
+        return self._entered(rule.number, meaning.must, doubt, taken, skipped)
 
     def _entered(
         self, cause: int, certain: PacketSet, doubt: PacketSet, taken: PacketMap, skipped: PacketMap
@@ -198,7 +416,8 @@ class Walker:
         self, region: PacketSet, summary: PacketMap, after: Mapping[int, PacketMap], outside: PacketMap
     ) -> PacketMap:
         """Inside ``region`` the called chain's outcome, and what comes after the jump where it returns."""
-        outcomes, states = self.outcomes, self.states
+        outcomes = self.outcomes
+        states = tuple(sorted({state for value in summary.values() for state in outcomes.returns(value)}))
         back = {outcomes.returned(state): place for place, state in enumerate(states, 1)}
 
         def answer(value: int) -> int | None:
@@ -207,138 +426,151 @@ class Walker:
         return self.space.graft(
             region,
             lambda v: outcomes.then(v[0], states, v[1:]),
-            [summary, *(after[state] for state in states)],
+            [summary, *(after.get(state, outside) for state in states)],
             outside,
             [self.space.constant(outcomes.returned(state)) for state in states],
             answer,
         )
 
-    def _taken(self, rule: Rule, state: int, after: Mapping[int, PacketMap]) -> PacketMap:
+    def _taken(
+        self, base: ChainKey, rule: Rule, flow: Flow, state: State, after: Mapping[int, PacketMap]
+    ) -> PacketMap:
         """The outcome of packets that match a rule which calls no chain."""
         outcomes, space, number = self.outcomes, self.space, rule.number
         effect = effect_of(rule)
-        if effect is Effect.UNTRACK:
-            return after[UNTRACKED]
+        here = self.number(state)
         if effect is Effect.REWRITE:
-            return space.constant(outcomes.unknown(number))
+            return space.constant(self._rewritten(rule, flow, state))
+        if effect in (Effect.UNTRACK, Effect.MARK):
+            onward = flow.behind(base, rule, state)
+            changed = after.get(self.number(onward), after[here])
+            assert isinstance(rule.target, TargetUse)
+            if onward != state and rule.target.extension.marks_connection:
+                return changed.over(self._connected(state), after[here])
+            return changed
         if effect is Effect.UNKNOWN:
+            onward = flow.behind(base, rule, state)
             unknown = outcomes.unknown(number)
-            return after[state].revised(
+            return after.get(self.number(onward), after[here]).revised(
                 space.everything, lambda value: outcomes.either(number, unknown, value)
             )
         return space.constant(
             {
-                Effect.ACCEPT: outcomes.accept(number, state),
+                Effect.ACCEPT: outcomes.accept(number, here),
                 Effect.DROP: outcomes.deny(number, Can.DROP),
                 Effect.REJECT: outcomes.deny(number, Can.REJECT),
                 Effect.DIVERT: outcomes.divert(number),
                 Effect.MAY_DIVERT: outcomes.either(
-                    number, outcomes.accept(number, state), outcomes.divert(number)
+                    number, outcomes.accept(number, here), outcomes.divert(number)
                 ),
-                Effect.RETURN: outcomes.returned(state),
+                Effect.RETURN: outcomes.returned(here),
             }[effect]
         )
 
-    def _base(self, chain: Chain, summary: Mapping[int, PacketMap]) -> dict[int, PacketMap]:
+    def _rewritten(self, rule: Rule, flow: Flow, state: State) -> int:
+        """What becomes of a packet that nat rewrites."""
+        outcomes, number = self.outcomes, rule.number
+        found = self.rewritings[number]
+        forwarded = outcomes.divert(number)
+        if found.rewrite is None:
+            return forwarded if found.forwards else outcomes.unknown(number)
+        onward = outcomes.accept(number, self.number(flow.rewritten(state, found.rewrite)))
+        return outcomes.either(number, onward, forwarded) if found.forwards else onward
+
+    def _base(self, base: ChainKey, flow: Flow, summaries: Summaries) -> dict[int, PacketMap]:
         """A base chain's outcome by walk state: what returns meets the built-in policy."""
-        decider = self.policies[chain.table, chain.name]
-        outcomes, states = self.outcomes, self.states
-        accepted = tuple(outcomes.accept(decider, state) for state in states)
-        policy = accepted if chain.policy == "ACCEPT" else (outcomes.deny(decider, Can.DROP),) * len(states)
-        result = {
-            state: self.space.combine(lambda v: outcomes.then(v[0], states, policy), summary[state])
-            for state in states
-        }
-        if chain.table == "nat":
-            # Untracked and invalid packets have no connection that could be rewritten.
-            # And where no rule needs connection tracking, the kernel may not track at all: nat is not asked then.
-            if not self.tracking:
-                result = {
-                    state: self.space.combine(
-                        lambda v: outcomes.either(CONNTRACK, v[0], v[1]),
-                        result[state],
-                        self.space.constant(passing),
+        decider = self.policies[base]
+        outcomes, space = self.outcomes, self.space
+        accepts = self.ruleset.chains[base].policy == "ACCEPT"
+        denied = outcomes.deny(decider, Can.DROP)
+        result: dict[int, PacketMap] = {}
+        for state in flow.entering.get(base, ()):
+            here = self.number(state)
+            passing = outcomes.accept(decider, here)
+            if not flow.asks(base):
+                result[here] = space.constant(passing)
+                continue
+            summary = summaries[base, base][here]
+            back = tuple(sorted({each for value in summary.values() for each in outcomes.returns(value)}))
+            policy = tuple(outcomes.accept(decider, each) if accepts else denied for each in back)
+            found = space.combine(
+                lambda v, back=back, policy=policy: outcomes.then(v[0], back, policy),  # type: ignore[misc]
+                summary,
+            )
+            if base[0] == "nat":
+                # Where no rule needs connection tracking, the kernel may not track at all: nat is not asked then.
+                if not self.tracking:
+                    found = space.combine(
+                        lambda v, passing=passing: outcomes.either(CONNTRACK, v[0], passing),  # type: ignore[misc]
+                        found,
                     )
-                    for state, passing in zip(states, accepted, strict=True)
-                }
-            for state, passing in zip(states, accepted, strict=True):
-                connected = has_connection(
-                    replace(self.view, half=Half.FIRST, hook=Hook.AFTER_CONNTRACK, tracked=state == TRACKED)
-                )
-                result[state] = result[state].over(connected, self.space.constant(passing))
+                # Untracked and invalid packets have no connection that could be rewritten.
+                found = found.over(self._connected(state), space.constant(passing))
+            result[here] = found
         return result
 
-    def _onward(self, bases: Mapping[ChainKey, Mapping[int, PacketMap]]) -> PacketMap:
-        """Hook after hook, from the last to the first: an accept goes on to the next one."""
+    def _onward(
+        self, flow: Flow, bases: Mapping[ChainKey, Mapping[int, PacketMap]], last: ChainKey | None = None
+    ) -> dict[State, PacketMap]:
+        """Hook after hook, from ``last`` (by default the path's end) to the first: an accept goes on to the next one."""
         if not self.path:
-            return self.space.constant(self.outcomes.accept(self.policies["filter", "INPUT"], TRACKED))
-        outcomes, states = self.outcomes, self.states
+            accepted = self.outcomes.accept(self.policies["filter", "INPUT"], self.number(State()))
+            return dict.fromkeys([State()], self.space.constant(accepted))
+        outcomes = self.outcomes
         policies = {decider: key for key, decider in self.policies.items()}
 
         def named(decider: int) -> bool:
             return policies.get(decider) in (None, ("filter", "INPUT"))
 
-        rest: dict[int, PacketMap] | None = None
-        for key in reversed(self.path):
-            base = bases[key]
-            if rest is None:
-                rest = dict(base)
-                continue
-            behind = rest
-            rest = {
-                state: self.space.combine(
-                    lambda v: outcomes.onward(v[0], states, v[1:], named),
-                    base[state],
-                    *(behind[s] for s in states),
+        path = self.path if last is None else self.path[: self.path.index(last) + 1]
+        rest: dict[int, PacketMap] = {}
+        for position in reversed(range(len(path))):
+            base, onward = path[position], path[position + 1] if position + 1 < len(path) else None
+            behind, rest = rest, {}
+            for here, found in bases[base].items():
+                passed = tuple(sorted({each for value in found.values() for each in outcomes.passes(value)}))
+                crossed = tuple(self.number(flow.crossed(base, onward, self.states[each])) for each in passed)
+                if onward is None:
+                    rest[here] = found
+                    continue
+                rest[here] = self.space.combine(
+                    lambda v, passed=passed: outcomes.onward(v[0], passed, v[1:], named),  # type: ignore[misc]
+                    found,
+                    *(behind[each] for each in crossed),
                 )
-                for state in states
-            }
-        assert rest is not None
-        if self.untracked_elsewhere is None:
-            return rest[TRACKED]
-        # A rule of another ruleset on the same host may have untracked the packet before this one looks.
-        cause = self.untracked_elsewhere
-        return self.space.combine(
-            lambda v: outcomes.either(cause, v[0], v[1]), rest[TRACKED], rest[UNTRACKED]
-        )
+        return {self.states[here]: found for here, found in rest.items()}
+
+    def stages(self) -> PacketMap:
+        """What becomes of first packets up to nat PREROUTING: accepts say in which state packets leave it."""
+        return next(iter(self._onward(self._first.flow, self._first.bases, NAT_HOOK).values()))
 
     # -- arrivals ---------------------------------------------------------------------------------------
 
-    def _arrivals(
-        self,
-        half: Half,
-        summaries: Mapping[ChainKey, dict[int, PacketMap]],
-        bases: Mapping[ChainKey, Mapping[int, PacketMap]],
-    ) -> dict[int, PacketSet]:
+    def _arrivals(self, run: _Run, coming: Mapping[State, PacketSet]) -> dict[int, PacketSet]:
         nothing = self.space.nothing
         arrivals: dict[int, PacketSet] = {}
-
-        @cache
-        def returning(callee: ChainKey, state: int, back: int) -> PacketSet:
-            return summaries[callee][state].where(lambda value: back in self.outcomes.returns(value))
-
-        alive = dict.fromkeys(self.states, nothing) | {TRACKED: self.space.everything}
-        if self.untracked_elsewhere is not None:
-            alive[UNTRACKED] = self.space.everything
-        for base in self.path:
-            entry: dict[ChainKey, dict[int, PacketSet]] = {base: dict(alive)}
-            if base[0] == "nat":
-                for state in self.states:
-                    connected = has_connection(
-                        replace(
-                            self.view, half=Half.FIRST, hook=Hook.AFTER_CONNTRACK, tracked=state == TRACKED
-                        )
-                    )
-                    entry[base][state] &= connected
-            for key in reversed(self._below(base)):
-                if key in entry:
-                    self._arrive(self.ruleset.chains[key], self._half(base, half), entry, returning, arrivals)
-            after = dict.fromkeys(self.states, nothing)
-            for state in self.states:
-                if not alive[state]:
-                    continue
-                for onward in self.states:
-                    after[onward] |= alive[state] & self._passing(bases[base][state], onward)
+        alive: dict[int, PacketSet] = {}
+        for start, packets in coming.items():
+            here = self.number(run.flow.begins(start))
+            alive[here] = alive.get(here, nothing) | packets
+        for position, base in enumerate(self.path):
+            onward = self.path[position + 1] if position + 1 < len(self.path) else None
+            if run.flow.asks(base):
+                entry = {base: dict(alive)}
+                if base[0] == "nat":
+                    entry[base] = {
+                        here: packets & self._connected(self.states[here]) for here, packets in alive.items()
+                    }
+                returning = self._returning(run, base)
+                for key in reversed(self.below[base]):
+                    if key in entry:
+                        self._arrive(run, base, self.ruleset.chains[key], entry, returning, arrivals)
+            after: dict[int, PacketSet] = {}
+            for here, packets in alive.items():
+                found = run.bases[base][here]
+                for each in {each for value in found.values() for each in self.outcomes.passes(value)}:
+                    there = self.number(run.flow.crossed(base, onward, self.states[each]))
+                    after[there] = after.get(there, nothing) | packets & self._passing(found, each)
             alive = after
         return arrivals
 
@@ -346,41 +578,70 @@ class Walker:
         """The packets that a base chain may pass on in walk state ``state``."""
         return base.where(lambda outcome: state in self.outcomes.passes(outcome))
 
+    def _returning(self, run: _Run, base: ChainKey) -> Callable[[ChainKey, int], Mapping[int, PacketSet]]:
+        """For a chain and a state in which it is entered: the packets that may come back, by their state then."""
+        outcomes = self.outcomes
+
+        @cache
+        def returning(callee: ChainKey, state: int) -> Mapping[int, PacketSet]:
+            summary = run.summaries[base, callee].get(state)
+            if summary is None:
+                return {}
+            backs = {each for value in summary.values() for each in outcomes.returns(value)}
+            return {
+                back: summary.where(lambda value, back=back: back in outcomes.returns(value))  # type: ignore[misc]
+                for back in sorted(backs)
+            }
+
+        return returning
+
     def _arrive(
         self,
+        run: _Run,
+        base: ChainKey,
         chain: Chain,
-        half: Half,
         entry: dict[ChainKey, dict[int, PacketSet]],
-        returning: Callable[[ChainKey, int, int], PacketSet],
+        returning: Callable[[ChainKey, int], Mapping[int, PacketSet]],
         arrivals: dict[int, PacketSet],
     ) -> None:
         """One chain's rules, in order, with the packets that still are undecided."""
         nothing = self.space.nothing
-        alive = entry[chain.table, chain.name]
+        alive = {state: packets for state, packets in entry[chain.table, chain.name].items() if packets}
         for rule in chain.rules:
-            if not any(alive.values()):
+            if not alive:
                 return
             effect = effect_of(rule)
-            after = dict.fromkeys(self.states, nothing)
-            for state, packets in alive.items():
-                meaning = self.meaning(rule, half, state)
+            after: dict[int, PacketSet] = {}
+            for number, packets in alive.items():
+                state = self.states[number]
+                meaning = self.meaning(rule, run.half, state)
                 hit = packets & meaning.may
                 if hit:
                     arrivals[rule.number] = arrivals.get(rule.number, nothing) | hit
-                if not hit or effect in (Effect.LOG, Effect.UNKNOWN) or rule.target is None:
-                    after[state] |= packets
-                    continue
-                if isinstance(rule.target, Jump):
+                left = packets
+                if hit and isinstance(rule.target, Jump):
                     callee = (chain.table, rule.target.chain)
-                    below = entry.setdefault(callee, dict.fromkeys(self.states, nothing))
-                    below[state] |= hit
+                    below = entry.setdefault(callee, {})
+                    below[number] = below.get(number, nothing) | hit
+                    left = packets - meaning.must
                     if not rule.target.goto:
-                        for back in self.states:
-                            after[back] |= hit & returning(callee, state, back)
-                elif effect in PASSIVE:
-                    after[state] |= packets
-                    continue
-                elif effect is Effect.UNTRACK:
-                    after[UNTRACKED] |= hit
-                after[state] |= packets - meaning.must
-            alive = after
+                        for back, returned in returning(callee, number).items():
+                            after[back] = after.get(back, nothing) | hit & returned
+                elif hit and effect in (Effect.UNTRACK, Effect.MARK, Effect.UNKNOWN):
+                    there = self.number(run.flow.behind(base, rule, state))
+                    after[there] = after.get(there, nothing) | hit
+                    # A packet without a connection keeps its state where the target needs one.
+                    left = packets if effect is Effect.MARK else packets - meaning.must
+                elif hit and effect not in PASSIVE:
+                    left = packets - meaning.must
+                after[number] = after.get(number, nothing) | left
+            alive = {number: packets for number, packets in after.items() if packets}
+
+
+def _common(start: State, others: Iterable[State]) -> Bits:
+    """The bits of the connection's mark on which a state and others agree."""
+    mark = start.connection
+    for other in others:
+        known = mark.known & other.connection.known & ~(mark.value ^ other.connection.value)
+        mark = Bits(mark.value & known, known)
+    return mark

@@ -66,12 +66,10 @@ def _states(view: View, states: frozenset[str]) -> Meaning:
         packets |= in_state(view, state)
     meaning = view.exactly(packets)
     # SNAT and DNAT are pseudo-states: the connection's addresses were rewritten.
-    if states & {"SNAT", "DNAT"} and view.rewrites:
-        return view.assumed(
-            "state",
-            meaning | view.undecided("whether the connection was rewritten by nat", has_connection(view)),
-            "the connection's state",
-        )
+    if "DNAT" in states and view.rewritten:
+        meaning |= view.exactly(has_connection(view))
+    if "SNAT" in states and view.translates:
+        meaning |= view.undecided("whether nat has changed the connection's source", has_connection(view))
     return view.assumed("state", meaning, "the connection's state")
 
 
@@ -79,6 +77,7 @@ class State(MatchExtension):
     """``--state``: the older form of ``-m conntrack --ctstate``."""
 
     name = "state"
+    tracks = of_connection = True
     options = (
         option(
             "--state",
@@ -93,8 +92,8 @@ def _original(field: Field, view: View, spec: AddressSpec) -> Meaning:
     if spec.addresses.family != view.family:
         return view.never()
     packets = view.space.addresses(field, spec.addresses)
-    if not spec.exact or (view.rewrites and field is Field.DESTINATION):
-        return view.undecided("the connection's original addresses", packets if spec.exact else None)
+    if not spec.exact:
+        return view.undecided("the connection's original addresses", packets)
     return view.exactly(packets)
 
 
@@ -109,8 +108,6 @@ def _original_destination(view: View, spec: AddressSpec) -> Meaning:
 def _original_port(field: Field, view: View, ranges: tuple[Range, ...]) -> Meaning:
     """Exact for protocols whose ports conntrack keeps; for others the same bytes hold an id, a type or nothing."""
     why = "what conntrack keeps as the connection's ports"
-    if view.rewrites and field is Field.DESTINATION_PORT:
-        return view.undecided(why)
     ported = view.space.values(Field.PROTOCOL, PORTED)
     return view.exactly(ported & view.space.values(field, ranges)) | view.undecided(why, ~ported)
 
@@ -139,6 +136,7 @@ class Conntrack(MatchExtension):
     """State, addresses and direction of the connection that a packet belongs to."""
 
     name = "conntrack"
+    tracks = of_connection = True
     options = (
         option(
             "--ctstate",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
-from ipt2np.rules.extension import Effect, MarkingTarget, option
+from ipt2np.rules.extension import Effect, TargetExtension, option
 from ipt2np.rules.marks import FULL, Marks
 from ipt2np.rules.model import Clause
 from ipt2np.rules.values import Masked, integer, masked
@@ -42,7 +42,21 @@ def _xmark(clauses: tuple[Clause, ...]) -> Masked | None:
     return None
 
 
-class Mark(MarkingTarget):
+def _parts(clauses: tuple[Clause, ...]) -> tuple[str, int, int, int]:
+    """Operation, mask of the packet's mark, mask of the connection's, bits of the shift to the left."""
+    numbers = {
+        clause.option: value for clause in clauses for value in clause.values if isinstance(value, int)
+    }
+    shift = numbers.get("--left-shift-mark", 0) - numbers.get("--right-shift-mark", 0)
+    return clauses[0].option, numbers.get("--nfmask", FULL), numbers.get("--ctmask", FULL), shift
+
+
+def _unshifted(bits: int, shift: int) -> int:
+    """The bits that a shift to the left by ``shift`` (to the right where negative) brings to ``bits``."""
+    return bits >> shift if shift >= 0 else bits << -shift & FULL
+
+
+class Mark(TargetExtension):
     """Changes the packet's mark."""
 
     name = "MARK"
@@ -62,12 +76,12 @@ class Mark(MarkingTarget):
         return replace(marks, packet=marks.packet.changed(change.value, change.mask))
 
 
-class Connmark(MarkingTarget):
+class Connmark(TargetExtension):
     """Changes the connection's mark, or copies it from or to the packet's."""
 
     name = "CONNMARK"
     effect = Effect.MARK
-    tracks = True
+    tracks = marks_connection = True
     options = (
         *_SET_OPTIONS,
         option("--save-mark"),
@@ -107,17 +121,23 @@ class Connmark(MarkingTarget):
 
     def remarked(self, clauses: tuple[Clause, ...], marks: Marks) -> Marks:
         """The marks as connmark_tg_shift() of xt_connmark.c changes them."""
-        values = {clause.option: clause.values for clause in clauses}
-        shift = int(str(values.get("--left-shift-mark", (0,))[0])) - int(
-            str(values.get("--right-shift-mark", (0,))[0])
-        )
-        change = _xmark(clauses)
-        if change is not None:
+        operation, nfmask, ctmask, shift = _parts(clauses)
+        if operation == "--set-xmark":
+            change = _xmark(clauses)
+            assert change is not None
             changed = marks.connection.changed(change.value, change.mask)
             return replace(marks, connection=changed.shifted(shift))
-        nfmask, ctmask = (int(str(values[name][0])) for name in ("--nfmask", "--ctmask"))
-        if "--save-mark" in values:
+        if operation == "--save-mark":
             copied = marks.packet.under(nfmask).shifted(shift)
             return replace(marks, connection=marks.connection.merged(copied, ctmask))
         copied = marks.connection.under(ctmask).shifted(shift)
         return replace(marks, packet=marks.packet.merged(copied, nfmask))
+
+    def copied_marks(self, clauses: tuple[Clause, ...], wanted: tuple[int, int]) -> tuple[int, int]:
+        """Copying takes bits of the one mark for bits of the other; a shift moves them."""
+        operation, packet, connection, shift = _parts(clauses)
+        if operation == "--set-xmark":
+            return 0, _unshifted(wanted[1], shift)
+        if operation == "--save-mark":
+            return _unshifted(wanted[1], shift) & packet, 0
+        return 0, _unshifted(wanted[0], shift) & connection

