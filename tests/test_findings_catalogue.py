@@ -43,6 +43,7 @@ CASES: Sequence[Case] = (
     ("N2P105", dump("-A INPUT -m frob --x 1 -j ACCEPT"), 4, options("rule:5=match"), 5),
     ("N2P106", dump(), 4, {}, 0),
     ("N2P107", dump(), 4, {}, 0),
+    ("N2P108", dump("-A INPUT -m frag --fragmore -j DROP", policy="ACCEPT"), 6, {}, 5),
     ("N2P200", dump("-A INPUT -p udp -j DROP", "-A INPUT -m frob --x 1 -j ACCEPT"), 4, {}, 6),
     ("N2P201", dump("-A INPUT -m frob --x 1 -j ACCEPT"), 4, {}, 5),
     ("N2P202", dump("-A INPUT -j FROB --x 1"), 4, {}, 5),

@@ -177,7 +177,7 @@ def _ruleset(text: str, family: int) -> Ruleset:
 
 
 def _considered(text: str, probes: Iterable[Probe]) -> list[Probe]:
-    stateful = re.search(r"-m (state|conntrack)\b", text)
+    stateful = re.search(r"-m (state|conntrack|connmark|helper)\b|-j CONNMARK|^\*nat", text, re.MULTILINE)
     return [probe for probe in probes if not (stateful and probe.protocol == UDPLITE)]
 
 

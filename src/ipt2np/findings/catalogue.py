@@ -77,6 +77,10 @@ _CODES = (
     Code("N2P107", _I, "the client's real address is assumed to arrive",
          "The policy compares source addresses. Behind a load balancer or node port that rewrites them it sees another address.",
          "Use externalTrafficPolicy: Local, direct server return or the PROXY protocol, or connect directly."),
+    Code("N2P108", _I, "plain headers are assumed",
+         "Packets carry no IPv6 extension headers (routing, hop-by-hop, destination, fragment, mobility, authentication); rules that test "
+         "for them are settled that way.",
+         "Switch it off with --assume plain-header=undecided."),
     # What the header cannot decide.
     Code("N2P200", _W, "nothing is left to admit",
          "What is undecided leaves no packet that iptables certainly accepts, so the policy admits nothing.",

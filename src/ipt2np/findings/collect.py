@@ -24,7 +24,13 @@ from ipt2np.semantics.states import effect_of
 
 SHOWN_PORTS = 6
 _NOTE_CODES = {"family-assumed": "N2P001", "undeclared-chain": "N2P004"}
-_ASSUMPTION_CODES = {"state": "N2P101", "fragment": "N2P102", "unicast": "N2P103", "rate": "N2P104"}
+_ASSUMPTION_CODES = {
+    "state": "N2P101",
+    "fragment": "N2P102",
+    "unicast": "N2P103",
+    "rate": "N2P104",
+    "plain-header": "N2P108",
+}
 HEADER_OPTIONS = {
     "interface": ("--in-interface",),
     "reverse-path": ("--in-interface",),

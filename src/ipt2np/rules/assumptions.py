@@ -33,6 +33,7 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "fragment", "whole", "INPUT sees whole packets: conntrack reassembles fragments before any rule looks"
     ),
+    Assumption("plain-header", "plain", "packets carry none of the IPv6 extension headers that rules test"),
     Assumption(
         "interface", UNDECIDED, "packets come in on no interface in particular, and never on lo", ("given",)
     ),

@@ -166,11 +166,14 @@ def words_of(*choices: str, title: str = "LIST", lower: bool = False) -> Kind:
     return Kind(title, read, write, choices[0].lower() if lower else choices[0])
 
 
-def choice(*names: str, title: str = "NAME", aliases: Mapping[str, str] | None = None) -> Kind:
-    """One of ``names``, or another spelling out of ``aliases`` (to the name it stands for)."""
+def choice(
+    *names: str, title: str = "NAME", aliases: Mapping[str, str] | None = None, fold: bool = False
+) -> Kind:
+    """One of ``names`` (in any case where ``fold``), or another spelling out of ``aliases``, each to a name."""
     other = aliases or {}
 
     def read(text: str, family: int) -> str:
+        text = text.upper() if fold else text
         found = other.get(text, text)
         if found not in names:
             raise ValueFault(f"{text!r} is not known here", "one of " + ", ".join(names))
@@ -308,6 +311,15 @@ def _write_addresses(value: AddressSpec, family: int) -> str:
 
 addresses = Kind("ADDRESS[/MASK][,…]", _read_addresses, _write_addresses, "10.0.0.0/8", "fd00::/8")
 """``ADDRESS[/MASK][,...]``: the union (iptables(8), -s; a list stands for one rule each)."""
+
+
+def _write_hosts(value: AddressSpec, family: int) -> str:
+    full = f"/{ADDRESS_BITS[family]}"
+    return ",".join(network.text(family).removesuffix(full) for network in value.networks)
+
+
+host_or_network = Kind("ADDRESS[/MASK]", _read_addresses, _write_hosts, "10.0.0.0/8", "fd00::/8")
+"""As ``addresses``, written without the mask of a single address."""
 
 
 def _read_network(text: str, family: int) -> Network:

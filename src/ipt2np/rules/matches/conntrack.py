@@ -9,10 +9,18 @@ from __future__ import annotations
 
 from ipt2np.packets import Field, PacketSet
 from ipt2np.packets.intervals import Range, merged
-from ipt2np.rules.extension import MatchExtension, option
+from ipt2np.rules.extension import Kind, MatchExtension, Undecided, option
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause
-from ipt2np.rules.values import AddressSpec, addresses, port_range, protocol, word, words_of
+from ipt2np.rules.values import (
+    AddressSpec,
+    choice,
+    host_or_network,
+    integer_range,
+    port_range,
+    protocol_as_number,
+    words_of,
+)
 
 ICMP_OPENING = {4: ((1, (8, 13, 15, 17)),), 6: ((58, (128, 139)),)}
 ICMP_UNTRACKED = {4: (), 6: ((58, (130, 131, 132, 133, 134, 135, 136, 143, 151, 152)),)}
@@ -86,50 +94,93 @@ class State(MatchExtension):
             means=_states,
         ),
     )
+    required = (("--state",),)
 
 
-def _original(field: Field, view: View, spec: AddressSpec) -> Meaning:
+def _address(field: Field, view: View, spec: AddressSpec, known: bool) -> Meaning:
     if spec.addresses.family != view.family:
         return view.never()
     packets = view.space.addresses(field, spec.addresses)
-    if not spec.exact:
-        return view.undecided("the connection's original addresses", packets)
-    return view.exactly(packets)
+    return view.exactly(packets) if spec.exact and known else view.undecided("an address of the connection")
 
 
-def _original_source(view: View, spec: AddressSpec) -> Meaning:
-    return _original(Field.SOURCE, view, spec)
-
-
-def _original_destination(view: View, spec: AddressSpec) -> Meaning:
-    return _original(Field.DESTINATION, view, spec)
-
-
-def _original_port(field: Field, view: View, ranges: tuple[Range, ...]) -> Meaning:
+def _port(field: Field, view: View, ranges: tuple[Range, ...], known: bool) -> Meaning:
     """Exact for protocols whose ports conntrack keeps; for others the same bytes hold an id, a type or nothing."""
     why = "what conntrack keeps as the connection's ports"
+    if not known:
+        return view.undecided(why)
     ported = view.space.values(Field.PROTOCOL, PORTED)
     return view.exactly(ported & view.space.values(field, ranges)) | view.undecided(why, ~ported)
 
 
+def _original_source(view: View, spec: AddressSpec) -> Meaning:
+    return _address(Field.SOURCE, view, spec, True)
+
+
+def _original_destination(view: View, spec: AddressSpec) -> Meaning:
+    return _address(Field.DESTINATION, view, spec, True)
+
+
+def _reply_source(view: View, spec: AddressSpec) -> Meaning:
+    """An answer comes from where the packet went to, unless nat sent it elsewhere."""
+    return _address(Field.DESTINATION, view, spec, not view.rewritten)
+
+
+def _reply_destination(view: View, spec: AddressSpec) -> Meaning:
+    return _address(Field.SOURCE, view, spec, not view.translates)
+
+
 def _original_source_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
-    return _original_port(Field.SOURCE_PORT, view, ranges)
+    return _port(Field.SOURCE_PORT, view, ranges, True)
 
 
 def _original_destination_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
-    return _original_port(Field.DESTINATION_PORT, view, ranges)
+    return _port(Field.DESTINATION_PORT, view, ranges, True)
+
+
+def _reply_source_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
+    return _port(Field.DESTINATION_PORT, view, ranges, not view.rewritten)
+
+
+def _reply_destination_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
+    # nat gives a connection another port where two would else look alike to the host.
+    return _port(Field.SOURCE_PORT, view, ranges, not view.translates and not view.rewritten)
 
 
 def _protocol(view: View, number: int) -> Meaning:
     return view.of_protocols((number,))
 
 
-def _direction(view: View, directions: frozenset[str]) -> Meaning:
-    return view.constantly(directions == {"ORIGINAL"})
+def _direction(view: View, direction: str) -> Meaning:
+    return view.constantly(direction == "ORIGINAL")
 
 
-def _not_in_the_header(view: View, value: object) -> Meaning:
-    return view.undecided("what conntrack knows of the connection beside its state")
+def _status(view: View, statuses: frozenset[str]) -> Meaning:
+    """Any of the bits; a first packet's connection has none of them yet (nf_conntrack_core.c, __nf_conntrack_confirm)."""
+    if view.half is Half.FIRST:
+        meaning = view.never()
+    elif statuses & {"SEEN_REPLY", "CONFIRMED"}:
+        meaning = view.always()
+    elif "ASSURED" in statuses:
+        meaning = view.undecided("whether conntrack takes the connection for an assured one")
+    else:
+        meaning = view.never()
+    return view.assumed("state", meaning, "the connection's status")
+
+
+STATUSES = ("EXPECTED", "SEEN_REPLY", "ASSURED", "CONFIRMED")
+
+
+def _read_status(text: str, family: int) -> frozenset[str]:
+    found: frozenset[str] = words_of(*STATUSES, "NONE").read(text, family)
+    return found - {"NONE"}
+
+
+def _write_status(value: frozenset[str], family: int) -> str:
+    return ",".join(each for each in STATUSES if each in value) or "NONE"
+
+
+_STATUS = Kind("LIST", _read_status, _write_status, "ASSURED")
 
 
 class Conntrack(MatchExtension):
@@ -144,19 +195,25 @@ class Conntrack(MatchExtension):
             negatable=True,
             means=_states,
         ),
-        option("--ctproto", kinds=protocol, negatable=True, means=_protocol),
-        option("--ctorigsrc", kinds=addresses, negatable=True, means=_original_source),
-        option("--ctorigdst", kinds=addresses, negatable=True, means=_original_destination),
-        option("--ctreplsrc", kinds=addresses, negatable=True, means=_not_in_the_header),
-        option("--ctrepldst", kinds=addresses, negatable=True, means=_not_in_the_header),
+        option("--ctproto", kinds=protocol_as_number, negatable=True, means=_protocol),
+        option("--ctorigsrc", kinds=host_or_network, negatable=True, means=_original_source),
+        option("--ctorigdst", kinds=host_or_network, negatable=True, means=_original_destination),
+        option("--ctreplsrc", kinds=host_or_network, negatable=True, means=_reply_source),
+        option("--ctrepldst", kinds=host_or_network, negatable=True, means=_reply_destination),
         option("--ctorigsrcport", kinds=port_range, negatable=True, means=_original_source_port),
         option("--ctorigdstport", kinds=port_range, negatable=True, means=_original_destination_port),
-        option("--ctreplsrcport", kinds=port_range, negatable=True, means=_not_in_the_header),
-        option("--ctrepldstport", kinds=port_range, negatable=True, means=_not_in_the_header),
-        option("--ctstatus", kinds=word, negatable=True, means=_not_in_the_header),
-        option("--ctexpire", kinds=word, negatable=True, means=_not_in_the_header),
-        option("--ctdir", kinds=words_of("ORIGINAL", "REPLY"), means=_direction),
+        option("--ctreplsrcport", kinds=port_range, negatable=True, means=_reply_source_port),
+        option("--ctrepldstport", kinds=port_range, negatable=True, means=_reply_destination_port),
+        option("--ctstatus", kinds=_STATUS, negatable=True, means=_status),
+        option(
+            "--ctexpire",
+            kinds=integer_range(),
+            negatable=True,
+            means=Undecided("how long conntrack will keep the connection"),
+        ),
+        option("--ctdir", kinds=choice("ORIGINAL", "REPLY", fold=True), means=_direction),
     )
+    required = (tuple(each.name for each in options),)
 
     def meaning(self, clauses: tuple[Clause, ...], view: View) -> Meaning:
         """Without a connection only the state test counts, and without one nothing matches."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ipt2np.rules.extension import MatchExtension, option
+from ipt2np.rules.extension import MatchExtension, Undecided, option
 from ipt2np.rules.matches.ports import PORT_OPTIONS
 from ipt2np.rules.meaning import Half, Meaning, View
-from ipt2np.rules.values import number, words_of
+from ipt2np.rules.values import integer, words_of
 
 TYPES = [
     "REQUEST",
@@ -29,10 +29,6 @@ def _types(view: View, types: frozenset[str]) -> Meaning:
     return view.undecided("DCCP packet types inside a connection")
 
 
-def _option(view: View, kind: int) -> Meaning:
-    return view.undecided("DCCP options of the packet")
-
-
 class Dccp(MatchExtension):
     """Ports, packet types and options of DCCP."""
 
@@ -41,5 +37,10 @@ class Dccp(MatchExtension):
     options = (
         *PORT_OPTIONS,
         option("--dccp-types", kinds=words_of(*TYPES), negatable=True, means=_types),
-        option("--dccp-option", kinds=number, negatable=True, means=_option),
+        option(
+            "--dccp-option",
+            kinds=integer(255, 1),
+            negatable=True,
+            means=Undecided("DCCP options of the packet"),
+        ),
     )

@@ -30,3 +30,4 @@ class Iprange(MatchExtension):
         option("--src-range", kinds=address_range, negatable=True, means=_source),
         option("--dst-range", kinds=address_range, negatable=True, means=_destination),
     )
+    required = (("--src-range", "--dst-range"),)
