@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from ipt2np import AddressSet, Facts, Half, PacketSet
 from ipt2np.rules.extension import Effect
+from ipt2np.rules.marks import FULL, Bits
 from ipt2np.rules.matches import conntrack
 from ipt2np.rules.meaning import Hook, Meaning, View
-from ipt2np.rules.model import Chain, Clause, Jump, Rule
-from ipt2np.semantics import facts
+from ipt2np.rules.model import Chain, Clause, Jump, Rule, Ruleset
+from ipt2np.semantics import facts, states
 from ipt2np.semantics import walk as walking
 from ipt2np.semantics.outcomes import Outcomes
 from ipt2np.semantics.walk import Walker
@@ -56,17 +57,22 @@ class Mutation:
 
 def effects(change: Callable[[Rule, Effect], Effect]) -> Patch:
     """Targets do something else."""
-    real = walking.effect_of
-    return lambda monkeypatch: monkeypatch.setattr(
-        walking, "effect_of", lambda rule: change(rule, real(rule))
-    )
+    real = states.effect_of
+
+    def apply(monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in (states, walking):
+            monkeypatch.setattr(module, "effect_of", lambda rule: change(rule, real(rule)))
+
+    return apply
 
 
 def rules(change: Callable[[Rule], Rule], method: str) -> Patch:
     """Rules are read as other rules, by one method of the walker."""
     real = getattr(Walker, method)
     return lambda monkeypatch: monkeypatch.setattr(
-        Walker, method, lambda self, rule, *more: real(self, change(rule), *more)
+        Walker,
+        method,
+        lambda self, *more: real(self, *(change(each) if isinstance(each, Rule) else each for each in more)),
     )
 
 
@@ -102,11 +108,16 @@ def positive(option: str) -> Patch:
     return clauses(lambda clause: replace(clause, negated=False) if clause.option == option else clause)
 
 
-def chains(change: Callable[[Chain], Chain], method: str) -> Patch:
-    real = getattr(Walker, method)
-    return lambda monkeypatch: monkeypatch.setattr(
-        Walker, method, lambda self, chain, *more: real(self, change(chain), *more)
-    )
+def chains(change: Callable[[Chain], Chain]) -> Patch:
+    """The chain INPUT of the filter table is another one."""
+    real = Walker.__init__
+
+    def init(self: Walker, ruleset: Ruleset, *more: Any) -> None:
+        key = ("filter", "INPUT")
+        changed = {**ruleset.chains, key: change(ruleset.chains[key])}
+        real(self, replace(ruleset, chains=changed), *more)
+
+    return lambda monkeypatch: monkeypatch.setattr(Walker, "__init__", init)
 
 
 def meanings(change: Callable[[Meaning], Meaning]) -> Patch:
@@ -117,11 +128,11 @@ def meanings(change: Callable[[Meaning], Meaning]) -> Patch:
 
 
 def path_without(*tables: str) -> Patch:
-    kept = tuple(key for key in walking.INPUT_PATH if key[0] not in tables)
+    kept = tuple(key for key in states.INPUT_PATH if key[0] not in tables)
     return lambda monkeypatch: monkeypatch.setattr(walking, "INPUT_PATH", kept)
 
 
-def states(names: dict[str, str]) -> Patch:
+def connection_states(names: dict[str, str]) -> Patch:
     real = conntrack.in_state
 
     def in_state(view: View, state: str) -> PacketSet:
@@ -153,7 +164,45 @@ def _first_only(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _later_like_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Walker, "_half", lambda self, key, half: Half.FIRST)
+    real = Walker._meaning
+    monkeypatch.setattr(
+        Walker, "_meaning", lambda self, rule, half, state: real(self, rule, Half.FIRST, state)
+    )
+
+
+def _nothing_is_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Walker, "_after", lambda self, end: states.State(pending=end.nat))
+
+
+def _nat_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Walker._after
+    monkeypatch.setattr(Walker, "_after", lambda self, end: real(self, end)._replace(pending=None))
+
+
+def _the_filter_sees_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(walking, "behind", lambda view, rewrite, meaning: meaning)
+
+
+def _wire_ports_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deciding, "local", lambda wire, *more, **options: wire)
+
+
+def _masks_are_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Bits.changed
+    monkeypatch.setattr(Bits, "changed", lambda self, value, mask: real(self, value, FULL))
+
+
+def _tested_under_no_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Bits.equal
+    monkeypatch.setattr(Bits, "equal", lambda self, value, mask: real(self, value, FULL))
+
+
+def _untracked_packets_are_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(states.State, "untracked", lambda self: self)
+
+
+def _answers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Walker, "_changed_on_the_way_out", lambda self: 0)
 
 
 def _one_side_of_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +250,14 @@ RETURNING: Final = (
     "-A ONE -p tcp -m tcp --dport 22:25 -j DROP",
 )
 _RAW: Final = "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING {}\nCOMMIT\n"
+_MANGLE: Final = (
+    "*mangle\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+    ":POSTROUTING ACCEPT [0:0]\n{}\nCOMMIT\n"
+)
+_NAT: Final = (
+    "*nat\n:PREROUTING ACCEPT [0:0]\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n:POSTROUTING ACCEPT [0:0]\n"
+    "-A PREROUTING -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 8080\nCOMMIT\n"
+)
 _TWO: Final = (
     "-A INPUT -p tcp -j ONE",
     "-A ONE -g TWO",
@@ -241,25 +298,23 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "the built-in policy is ignored",
-        chains(lambda chain: replace(chain, policy="ACCEPT"), "_base"),
+        chains(lambda chain: replace(chain, policy="ACCEPT")),
         ("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT",),
     ),
     Mutation(
         "the built-in policy is turned round",
-        chains(
-            lambda chain: replace(chain, policy={"ACCEPT": "DROP"}.get(chain.policy or "", "ACCEPT")), "_base"
-        ),
+        chains(lambda chain: replace(chain, policy={"ACCEPT": "DROP"}.get(chain.policy or "", "ACCEPT"))),
         ("-A INPUT -p tcp -m tcp --dport 22 -j DROP",),
         policy="ACCEPT",
     ),
     Mutation(
         "the first rule is passed over",
-        chains(lambda chain: replace(chain, rules=chain.rules[1:]), "_summary"),
+        chains(lambda chain: replace(chain, rules=chain.rules[1:])),
         ("-A INPUT -p tcp -m tcp --dport 22 -j DROP", "-A INPUT -p tcp -j ACCEPT"),
     ),
     Mutation(
         "rules are tried from the last to the first",
-        chains(lambda chain: replace(chain, rules=chain.rules[::-1]), "_summary"),
+        chains(lambda chain: replace(chain, rules=chain.rules[::-1])),
         ("-A INPUT -p tcp -m tcp --dport 22 -j DROP", "-A INPUT -p tcp -j ACCEPT"),
     ),
     Mutation(
@@ -348,12 +403,12 @@ MUTATIONS: Final = (
     ),
     Mutation(
         "NEW means ESTABLISHED",
-        states({"NEW": "ESTABLISHED", "ESTABLISHED": "NEW"}),
+        connection_states({"NEW": "ESTABLISHED", "ESTABLISHED": "NEW"}),
         ("-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT",),
     ),
     Mutation(
         "INVALID is empty",
-        states({"INVALID": "RELATED"}),
+        connection_states({"INVALID": "RELATED"}),
         ("-A INPUT -m conntrack --ctstate INVALID -j DROP",),
         policy="ACCEPT",
     ),
@@ -434,6 +489,60 @@ MUTATIONS: Final = (
         "later packets are judged like the first",
         _later_like_first,
         ("-A INPUT -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -j ACCEPT",),
+    ),
+    Mutation(
+        "later packets do not inherit the connection's mark",
+        _nothing_is_inherited,
+        ("-A INPUT -m conntrack --ctstate NEW -j ACCEPT", "-A INPUT -m connmark --mark 0x5 -j ACCEPT"),
+        before=_MANGLE.format("-A INPUT -m conntrack --ctstate NEW -j CONNMARK --set-xmark 0x5/0xffffffff"),
+    ),
+    Mutation(
+        "answers do not change the connection's mark",
+        _answers_change_nothing,
+        ("-A INPUT -m connmark --mark 0x0/0x2 -j ACCEPT",),
+        before=_MANGLE.format("-A OUTPUT -j CONNMARK --set-xmark 0x2/0x2"),
+    ),
+    Mutation(
+        "a mark is set as a whole",
+        _masks_are_full,
+        ("-A INPUT -p tcp -m mark --mark 0x3 -j ACCEPT",),
+        before=_MANGLE.format("-A INPUT -j MARK --set-xmark 0x1/0x1\n-A INPUT -j MARK --set-xmark 0x2/0x2"),
+    ),
+    Mutation(
+        "a mark is tested as a whole",
+        _tested_under_no_mask,
+        ("-A INPUT -p tcp -m mark --mark 0x1/0x1 -j ACCEPT", "-A INPUT -m mark --mark 0x0/0x2 -j DROP"),
+        before=_MANGLE.format("-A INPUT -j MARK --set-xmark 0x3/0xffffffff"),
+    ),
+    Mutation(
+        "MARK is ignored",
+        effects(lambda rule, effect: Effect.CONTINUE if effect is Effect.MARK else effect),
+        ("-A INPUT -p tcp -m mark --mark 0x1/0x1 -j ACCEPT",),
+        before=_MANGLE.format("-A INPUT -j MARK --set-xmark 0x1/0xffffffff"),
+    ),
+    Mutation(
+        "an untracked packet keeps its connection",
+        _untracked_packets_are_marked,
+        ("-A INPUT -m connmark --mark 0x0 -j ACCEPT",),
+        before=_RAW.format("-p tcp -m tcp --dport 22 -j CT --notrack"),
+    ),
+    Mutation(
+        "the filter sees the port on the wire",
+        _the_filter_sees_the_wire,
+        ("-A INPUT -p tcp -m tcp --dport 8080 -j ACCEPT",),
+        before=_NAT,
+    ),
+    Mutation(
+        "later packets are not redirected",
+        _nat_is_forgotten,
+        ("-A INPUT -p tcp -m tcp --dport 8080 -j ACCEPT",),
+        before=_NAT,
+    ),
+    Mutation(
+        "decisions are in ports on the wire",
+        _wire_ports_are_local,
+        ("-A INPUT -p tcp -m tcp --dport 8080 -j ACCEPT",),
+        before=_NAT + _RAW.format("-p tcp -m tcp --dport 8080 -j DROP"),
     ),
     Mutation(
         "sources are behind the other interface",
