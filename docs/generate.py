@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from pathlib import Path
 
 from ipt2np.findings import CATALOGUE
 from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED
-from ipt2np.rules.matches import all_matches
 from ipt2np.rules.targets import all_targets
 
 FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER))
+
+from fidelity import EXACT, rows  # noqa: E402
 
 
 def pages() -> dict[str, str]:
@@ -65,31 +69,68 @@ def _assumptions() -> str:
     return "\n".join([*head, *rows, *tail]) + "\n"
 
 
+_BEHIND = {
+    "set": "given the set's entries by `--ipset`, exact",
+    "addrtype": "given the host's addresses and routes by `--addr` and `--route`, exact",
+    "rpfilter": "given the host's routes by `--route`, exact",
+}
+"""What more is kept once the facts of the host are given."""
+
+
 def _extensions() -> str:
+    found = list(rows())
+    matches = len({row.match for row in found} - {"ip"})
+    counted = Counter(_degree(text) for row in found for text in row.kept.values())
     lines = [
-        "# Matches and targets that are known",
+        "# Matches and targets",
         "",
-        "Any other match is kept as text and is *undecided*: it may or may not hold. Any other target may accept, drop,",
-        "divert or continue.",
+        f"The {matches} match extensions that are known, with every option, asked of the code: *exact* (the packet's header,",
+        "its connection's state and its marks decide it), *under* an [assumption](assumptions.md), or *undecided*, and why.",
+        "An undecided match may or may not hold: the policy admits only what is accepted either way, and a finding names",
+        "the rule. Input interface and destination are exact here; what a pod knows of them is said by `--interface`,",
+        "`--address`, `--addr` and `--route`. Any other match is kept as text and is undecided.",
         "",
-        "| match | family | options |",
-        "|---|---|---|",
+        f"Options, each family for itself: {counted['exact']} exact, {counted['under']} under an assumption, "
+        f"{counted['partly']} exact for some packets, {counted['undecided']} undecided.",
+        "",
+        "| match | option | IPv4 | IPv6 |",
+        "|---|---|---|---|",
     ]
-    by_name: dict[str, list[int]] = {}
-    for name, family in sorted(all_matches()):
-        by_name.setdefault(name, []).append(family)
-    for name, families in by_name.items():
-        options = all_matches()[name, families[0]].options
-        text = " ".join(f"`{'[!] ' if each.negatable else ''}{each.names[0]}`" for each in options)
-        family = "both" if len(families) == 2 else f"IPv{families[0]}"
-        lines.append(f"| {'(header)' if name == 'ip' else name} | {family} | {text} |")
-    lines += ["", "| target | what it does to the packet |", "|---|---|"]
+    for row in found:
+        name = "(header)" if row.match == "ip" else row.match
+        option = f"`{row.option.replace('|', chr(92) + '|')}`" if row.option else ""
+        more = f"; {_BEHIND[row.match]}" if row.match in _BEHIND else ""
+        cells = [
+            row.kept[family] + (more if row.kept[family] != EXACT else "") if family in row.kept else "—"
+            for family in (4, 6)
+        ]
+        if cells[0] == cells[1]:
+            cells[1] = "the same"
+        lines.append(f"| {name} | {option} | {cells[0]} | {cells[1]} |")
     lines += [
-        f"| {name} | {target.acts(()).value} |"
-        for (name, family), target in sorted(all_targets().items())
-        if family == 4
+        "",
+        "What targets do to a packet. Any other target may accept, drop, divert or continue.",
+        "",
+        "| target | family | what it does | options |",
+        "|---|---|---|---|",
     ]
+    families: dict[str, list[int]] = {}
+    for name, family in sorted(all_targets()):
+        families.setdefault(name, []).append(family)
+    for name, of in families.items():
+        target = all_targets()[name, of[0]]
+        options = " ".join(f"`{'[!] ' if each.negatable else ''}{each.name}`" for each in target.options)
+        family = "both" if len(of) == 2 else f"IPv{of[0]}"
+        lines.append(f"| {name} | {family} | {target.acts(()).value} | {options} |")
     return "\n".join(lines) + "\n"
+
+
+def _degree(text: str) -> str:
+    if text == EXACT:
+        return "exact"
+    if "exact for some" in text or (text.startswith("first packets") and text.count("undecided") < 2):
+        return "partly"
+    return "undecided" if "undecided" in text else "under"
 
 
 def main() -> None:
