@@ -166,7 +166,7 @@ def _first_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def _later_like_first(monkeypatch: pytest.MonkeyPatch) -> None:
     real = Walker._meaning
     monkeypatch.setattr(
-        Walker, "_meaning", lambda self, rule, half, state: real(self, rule, Half.FIRST, state)
+        Walker, "_meaning", lambda self, rule, half, *more: real(self, rule, Half.FIRST, *more)
     )
 
 

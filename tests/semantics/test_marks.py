@@ -99,7 +99,7 @@ def test_beyond_the_bound_of_states_marks_are_undecided(monkeypatch: pytest.Monk
     tests = [f"-m mark --mark {1 << bit:#x}/{1 << bit:#x} -j DROP" for bit in range(4)]
     text = dump(*(f"-A INPUT {rule}" for rule in (*tests, "-j ACCEPT")), before=table("mangle", *mangle))
     assert fate_of(decided(text), "10.0.3.1", "tcp", 80) == "refuse"
-    monkeypatch.setattr(states, "MOST_STATES", 3)
+    monkeypatch.setattr(states, "MOST_MARKS", 3)
     assert fate_of(decided(text), "10.0.3.1", "tcp", 80) == "undecided"
 
 

@@ -186,11 +186,12 @@ class MatchExtension(Extension):
     """Protocols whose packets alone the match can hold for; empty means every protocol."""
     implied_by: ClassVar[tuple[int, ...]] = ()
     """Protocol numbers for which ``-p`` alone makes this match's options known."""
-    of_connection: ClassVar[bool] = False
-    """True where ports and addresses that the match tests are those of the connection's first packet on the wire,
-    whatever nat made of them."""
     tracks: ClassVar[bool] = False
     """True where a rule with this match makes the kernel track connections (nf_ct_netns_get() in net/netfilter/)."""
+
+    def tests_rewriting(self, clauses: tuple[Clause, ...]) -> bool:
+        """True where the match can tell packets that nat has rewritten from others, or knows what they were before."""
+        return False
 
     def tested_marks(self, clauses: tuple[Clause, ...], view: View) -> tuple[int, int]:
         """The bits of the packet's and of the connection's mark that the match tests."""

@@ -76,8 +76,10 @@ class View:
     ipsets: Mapping[str, IpSet] = field(default_factory=dict)
     recorded: frozenset[str] = frozenset()
     """Names of ``recent`` lists that some rule of the ruleset adds the source to."""
-    rewritten: bool = False
-    """True where nat has changed the packet's destination."""
+    rewritten: bool | None = False
+    """Whether nat has changed the packet's destination; None where it may have."""
+    wire: bool = True
+    """True where packets are described as they came in, False where as nat has left them."""
     translates: bool = False
     """True where some nat rule may change the source of connections to the host."""
     marks: Marks = UNKNOWN_MARKS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ipt2np.packets import AddressSet, Field, PacketSet
+from ipt2np.packets import AddressSet, Field, PacketMap, PacketSet
 from ipt2np.packets.intervals import Range
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.meaning import Meaning, View
@@ -90,6 +90,38 @@ def _to_ports(clauses: tuple[Clause, ...]) -> Range | None:
             assert isinstance(ports, tuple)
             return ports[0], ports[1]
     return None
+
+
+def before(outcome: PacketMap, rewrite: Rewrite, join: Callable[[int, int], int]) -> PacketMap:
+    """A map over packets behind nat as one over packets as they come in; what several looks differ in is joined.
+
+    The value 0 must be neutral to ``join``.
+    """
+    space = outcome.space
+    if rewrite.ports is not None:
+        at_ports = space.values(Field.DESTINATION_PORT, (rewrite.ports,))
+        outcome = outcome.within(at_ports, 0).without(Field.DESTINATION_PORT, join)
+    if rewrite.moves:
+        if rewrite.addresses is not None:
+            outcome = outcome.within(space.addresses(Field.DESTINATION, rewrite.addresses), 0)
+        outcome = outcome.without(Field.DESTINATION, join)
+    return outcome
+
+
+def image(packets: PacketSet, rewrite: Rewrite | None) -> PacketSet:
+    """What packets look like behind nat."""
+    if rewrite is None:
+        return packets
+    space = packets.space
+    if rewrite.ports is not None:
+        packets = packets.some(Field.DESTINATION_PORT) & space.values(
+            Field.DESTINATION_PORT, (rewrite.ports,)
+        )
+    if rewrite.moves:
+        packets = packets.some(Field.DESTINATION)
+        if rewrite.addresses is not None:
+            packets &= space.addresses(Field.DESTINATION, rewrite.addresses)
+    return packets
 
 
 def behind(view: View, rewrite: Rewrite, meaning: Meaning) -> Meaning:

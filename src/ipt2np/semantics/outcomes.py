@@ -9,7 +9,7 @@ number, without recursion, however long a ruleset is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum, IntFlag
 
 
@@ -206,6 +206,15 @@ class Outcomes:
             return self.via(decider, after[state]) if named(decider) else after[state]
 
         return self._rewritten(outcome, lambda o: bool(self._passes[o]), go_on)
+
+    def restated(self, outcome: int, renamed: Mapping[int, int]) -> int:
+        """``outcome`` with each accept in a state of ``renamed`` in the other one."""
+
+        def moved(leaf: int) -> int:
+            decider, state, _ = self._parts[leaf]
+            return self.accept(decider, renamed.get(state, state))
+
+        return self._rewritten(outcome, lambda o: bool(self._passes[o]), moved)
 
     def deciders(self, outcomes: Iterable[int], what: Can) -> set[int]:
         """The deciders behind those parts of ``outcomes`` that can be ``what``.

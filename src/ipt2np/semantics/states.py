@@ -2,7 +2,7 @@
 
 A state is tracking, the packet's mark, its connection's mark, and what nat made of its destination. Chains are
 summarised once for each state in which they can be entered. To keep those few, bits of marks that no rule tests any
-more are left out; beyond ``MOST_STATES`` marks become undecided, beyond ``MOST_REWRITES`` what nat did.
+more are left out; beyond ``MOST_MARKS`` they become undecided, beyond ``MOST_REWRITES`` what nat did.
 
 Sources: net/netfilter/xt_connmark.c (without a connection nothing matches and nothing is changed), nf_nat_core.c
 (nat is asked for a connection's first packet, later ones follow), nf_conntrack_core.c (a new connection's mark is 0).
@@ -37,8 +37,10 @@ NAT_HOOK: ChainKey = ("nat", "PREROUTING")
 
 CHANGING = (Effect.UNTRACK, Effect.MARK, Effect.UNKNOWN, Effect.REWRITE)
 """Effects that may change what a packet carries."""
-MOST_STATES = 64
-"""States of one half with known marks; above it further ones are undecided."""
+MOST_MARKS = 16
+"""Different marks, the packet's and the connection's together, in one half; above it further ones are undecided."""
+MOST_TRACED = 4
+"""Different destinations of nat that rules behind it may tell from others; above it such rules are undecided."""
 MOST_REWRITES = 24
 """Different destinations that nat may give to packets; above it further ones are undecided."""
 
@@ -71,6 +73,10 @@ class State(NamedTuple):
     def marks(self) -> Marks:
         """The two marks together."""
         return Marks(self.packet, self.connection)
+
+    def acted(self) -> Rewrite | None:
+        """What nat has made of the packet once it has passed the hook."""
+        return self.pending or self.nat
 
     def untracked(self) -> State:
         """Behind a rule that keeps conntrack from the packet."""
@@ -132,16 +138,18 @@ class Flow:
     rewrites: Mapping[int, Rewrite | None]
     """What nat makes of a packet at a rule that rewrites, if it stays on the host."""
     view: View
-    may_match: Callable[[Rule, State], bool]
+    may_match: Callable[[ChainKey, Rule, State], bool]
     first: bool
     """True for the packets that open connections, which alone nat is asked for."""
+    traced: bool
+    """True where states behind nat know what it did; else one state stands for all, and packets for what nat made."""
     inside: dict[tuple[ChainKey, ChainKey], dict[State, None]] = field(default_factory=dict)
     """The states that occur in a chain below a base chain, in the order in which they were found."""
     entering: dict[ChainKey, dict[State, None]] = field(default_factory=dict)
     """The states in which packets come to a base chain."""
     relevant: dict[ChainKey, Relevance] = field(default_factory=dict)
     """The bits of marks that matter from a base chain on."""
-    _admitted: dict[State, None] = field(default_factory=dict)
+    _marks: dict[Marks, None] = field(default_factory=dict)
     _known: dict[tuple[ChainKey, ChainKey, State], tuple[frozenset[State], frozenset[State]]] = field(
         default_factory=dict
     )
@@ -177,10 +185,10 @@ class Flow:
 
     def admitted(self, state: State) -> State:
         """The state, or beyond the bound the one with undecided marks in its place."""
-        if state not in self._admitted:
-            if len(self._admitted) >= MOST_STATES:
-                state = state._replace(packet=UNKNOWN, connection=UNKNOWN if state.tracked else ZERO)
-            self._admitted[state] = None
+        if state.marks not in self._marks:
+            if len(self._marks) >= MOST_MARKS:
+                return state._replace(packet=UNKNOWN, connection=UNKNOWN if state.tracked else ZERO)
+            self._marks[state.marks] = None
         return state
 
     def follow(self, starts: Iterable[State]) -> tuple[State, ...]:
@@ -202,8 +210,10 @@ class Flow:
 
     def crossed(self, base: ChainKey, onward: ChainKey | None, state: State) -> State:
         """A state behind ``base`` as the next base chain, or the end of the path, sees it."""
-        if base == NAT_HOOK and state.pending is not None:
-            state = state._replace(nat=state.pending, pending=None)
+        if base == NAT_HOOK:
+            state = state._replace(nat=state.acted(), pending=None)
+            if not self.traced:
+                state = state._replace(nat=None)
         return self.admitted(self.at(onward, state))
 
     def passed(self, base: ChainKey, state: State) -> tuple[State, ...]:
@@ -234,7 +244,7 @@ class Flow:
             effect = effect_of(rule)
             if isinstance(rule.target, Jump):
                 callee = (key[0], rule.target.chain)
-                taken = [each for each in alive if self.may_match(rule, each)]
+                taken = [each for each in alive if self.may_match(base, rule, each)]
                 missing = [(callee, each) for each in taken if (base, callee, each) not in self._known]
                 if missing:
                     return missing
@@ -245,7 +255,7 @@ class Flow:
             elif effect in (Effect.ACCEPT, Effect.MAY_DIVERT):
                 accepted |= alive
             elif effect in CHANGING:
-                for each in [each for each in alive if self.may_match(rule, each)]:
+                for each in [each for each in alive if self.may_match(base, rule, each)]:
                     if effect is Effect.REWRITE:
                         rewrite = self.rewrites[rule.number]
                         accepted |= {self.rewritten(each, rewrite): None} if rewrite else {}

@@ -23,12 +23,22 @@ from ipt2np.rules.marks import FULL, UNKNOWN, Bits, Marks
 from ipt2np.rules.matches.conntrack import has_connection
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Chain, Jump, Rule, Ruleset, TargetUse
-from ipt2np.semantics.nat import Rewriting, behind, rewritings
+from ipt2np.semantics.nat import Rewriting, before, behind, image, rewritings
 from ipt2np.semantics.outcomes import CONNTRACK, Can, Outcomes
-from ipt2np.semantics.states import INPUT_PATH, NAT_HOOK, ChainKey, Flow, State, effect_of
+from ipt2np.semantics.states import (
+    INPUT_PATH,
+    MOST_TRACED,
+    NAT_HOOK,
+    ChainKey,
+    Flow,
+    Rewrite,
+    State,
+    effect_of,
+)
 
 PASSIVE = (Effect.CONTINUE, Effect.LOG)
 """Effects that leave the packet as it was."""
+_BEHIND_NAT = frozenset(INPUT_PATH[INPUT_PATH.index(NAT_HOOK) + 1 :])
 SOURCE_NAT = ("SNAT", "MASQUERADE", "NETMAP")
 """Targets that change sources in nat INPUT."""
 
@@ -73,6 +83,10 @@ def needs_tracking(rule: Rule) -> bool:
     return any(use.extension.tracks for use in rule.matches) or (target is not None and target.tracks)
 
 
+def _tests_rewriting(rule: Rule) -> bool:
+    return any(use.extension.tests_rewriting(use.clauses) for use in rule.matches)
+
+
 class Walker:
     """Walks one family's ruleset; meanings of rules are kept for the second pass."""
 
@@ -107,6 +121,7 @@ class Walker:
             for use in rule.matches
             if any(use.extension.tested_marks(use.clauses, view))
         }
+        self._merged = self._merges()
         self._translates = any(
             isinstance(rule.target, TargetUse) and rule.target.extension.name in SOURCE_NAT
             for key in self.below.get(("nat", "INPUT"), ())
@@ -136,6 +151,22 @@ class Walker:
     def _called(self, key: ChainKey) -> Iterator[str]:
         return (rule.target.chain for rule in self.ruleset.chains[key].rules if isinstance(rule.target, Jump))
 
+    def _merges(self) -> bool:
+        """True where rules behind nat cannot tell, or are not followed so far, what it did to a packet.
+
+        Then one state stands for all that nat may have done, and what becomes of a rewritten packet is read off what
+        becomes of one that came in as nat left it.
+        """
+        looks = {each.rewrite for each in self.rewritings.values()} - {None}
+        tested = any(
+            _tests_rewriting(rule)
+            for base in self.path
+            if base in _BEHIND_NAT
+            for key in self.below[base]
+            for rule in self.ruleset.chains[key].rules
+        )
+        return bool(looks) and (not tested or len(looks) > MOST_TRACED)
+
     @property
     def tests_marks(self) -> bool:
         """True where some rule of the input path tests a mark."""
@@ -154,18 +185,22 @@ class Walker:
     def meanings(self, rule: Rule) -> list[Meaning]:
         """What the rule matches in each half and state in which it was asked."""
         found = self._meanings.get(rule.number)
-        return list(found.values()) if found else [self.meaning(rule, half, State()) for half in Half]
+        if found:
+            return list(found.values())
+        return [self.meaning((rule.table, rule.chain), rule, half, State()) for half in Half]
 
-    def meaning(self, rule: Rule, half: Half, state: State) -> Meaning:
-        """The packets that match all of the rule's matches, in a half and a walk state."""
+    def meaning(self, base: ChainKey, rule: Rule, half: Half, state: State) -> Meaning:
+        """The packets that match all of the rule's matches, in a half and a walk state, below a base chain."""
         of_rule = self._meanings.setdefault(rule.number, {})
-        key = (half, state.tracked, state.marks if rule.number in self._marked else None, state.nat)
+        marks = state.marks if rule.number in self._marked else None
+        merged = self._merged and base in _BEHIND_NAT and _tests_rewriting(rule)
+        key = (half, state.tracked, marks, state.nat, merged)
         found = of_rule.get(key)
         if found is None:
-            found = of_rule[key] = self._meaning(rule, half, state)
+            found = of_rule[key] = self._meaning(rule, half, state, merged)
         return found
 
-    def _view(self, half: Half, state: State, table: str) -> View:
+    def _view(self, half: Half, state: State, table: str, merged: bool = False) -> View:
         hook = Hook.BEFORE_CONNTRACK if table == "raw" else Hook.AFTER_CONNTRACK
         return replace(
             self.view,
@@ -173,16 +208,17 @@ class Walker:
             hook=hook,
             tracked=state.tracked,
             marks=state.marks,
-            rewritten=state.nat is not None,
+            rewritten=True if state.nat is not None else None if merged else False,
+            wire=not merged,
             translates=half is Half.LATER and self._translates,
         )
 
-    def _meaning(self, rule: Rule, half: Half, state: State) -> Meaning:
-        view = self._view(half, state, rule.table)
+    def _meaning(self, rule: Rule, half: Half, state: State, merged: bool) -> Meaning:
+        view = self._view(half, state, rule.table, merged)
         result = view.always()
         for use in rule.matches:
             meaning = use.extension.meaning(use.clauses, view)
-            if state.nat is not None and not use.extension.of_connection:
+            if state.nat is not None and not use.extension.tests_rewriting(use.clauses):
                 meaning = behind(view, state.nat, meaning)
             result &= meaning
         for name in (f"rule:{rule.location.file}:{rule.location.line}", f"rule:{rule.location.line}"):
@@ -335,10 +371,19 @@ class Walker:
     def _flow(self, half: Half) -> Flow:
         rewrites = {number: each.rewrite for number, each in self.rewritings.items()}
 
-        def may_match(rule: Rule, state: State) -> bool:
-            return bool(self.meaning(rule, half, state).may)
+        def may_match(base: ChainKey, rule: Rule, state: State) -> bool:
+            return bool(self.meaning(base, rule, half, state).may)
 
-        return Flow(self.ruleset, self.path, self.below, rewrites, self.view, may_match, half is Half.FIRST)
+        return Flow(
+            self.ruleset,
+            self.path,
+            self.below,
+            rewrites,
+            self.view,
+            may_match,
+            half is Half.FIRST,
+            not self._merged,
+        )
 
     def _run(self, half: Half, starts: Iterable[State], flow: Flow | None = None) -> _Run:
         flow = flow or self._flow(half)
@@ -380,7 +425,7 @@ class Walker:
         after: Mapping[int, PacketMap],
         known: Summaries,
     ) -> PacketMap:
-        meaning = self.meaning(rule, half, state)
+        meaning = self.meaning(base, rule, half, state)
         skipped = after[self.number(state)]
         if not meaning.may:
             return skipped
@@ -533,12 +578,28 @@ class Walker:
                 if onward is None:
                     rest[here] = found
                     continue
+                rests = [behind[each] for each in crossed]
+                if base == NAT_HOOK and self._merged:
+                    rests = [
+                        self._before_nat(rest_of, self.states[each].acted())
+                        for rest_of, each in zip(rests, passed, strict=True)
+                    ]
                 rest[here] = self.space.combine(
                     lambda v, passed=passed: outcomes.onward(v[0], passed, v[1:], named),  # type: ignore[misc]
                     found,
-                    *(behind[each] for each in crossed),
+                    *rests,
                 )
         return {self.states[here]: found for here, found in rest.items()}
+
+    def _before_nat(self, outcome: PacketMap, rewrite: Rewrite | None) -> PacketMap:
+        """What becomes behind nat of packets that it rewrites, as a map over them as they came in."""
+        if rewrite is None:
+            return outcome
+        outcomes = self.outcomes
+        ends = {state for value in outcome.values() for state in outcomes.passes(value)}
+        renamed = {end: self.number(self.states[end]._replace(nat=rewrite)) for end in sorted(ends)}
+        restated = before(outcome, rewrite, lambda a, b: outcomes.either(rewrite.rule, a, b))
+        return restated.revised(self.space.everything, lambda value: outcomes.restated(value, renamed))
 
     def stages(self) -> PacketMap:
         """What becomes of first packets up to nat PREROUTING: accepts say in which state packets leave it."""
@@ -570,7 +631,10 @@ class Walker:
                 found = run.bases[base][here]
                 for each in {each for value in found.values() for each in self.outcomes.passes(value)}:
                     there = self.number(run.flow.crossed(base, onward, self.states[each]))
-                    after[there] = after.get(there, nothing) | packets & self._passing(found, each)
+                    passed = packets & self._passing(found, each)
+                    if base == NAT_HOOK and self._merged:
+                        passed = image(passed, self.states[each].acted())
+                    after[there] = after.get(there, nothing) | passed
             alive = after
         return arrivals
 
@@ -614,10 +678,10 @@ class Walker:
             after: dict[int, PacketSet] = {}
             for number, packets in alive.items():
                 state = self.states[number]
-                meaning = self.meaning(rule, run.half, state)
+                meaning = self.meaning(base, rule, run.half, state)
                 hit = packets & meaning.may
                 if hit:
-                    arrivals[rule.number] = arrivals.get(rule.number, nothing) | hit
+                    arrivals[rule.number] = arrivals.get(rule.number, nothing) | image(hit, state.nat)
                 left = packets
                 if hit and isinstance(rule.target, Jump):
                     callee = (chain.table, rule.target.chain)

@@ -74,8 +74,12 @@ def _states(view: View, states: frozenset[str]) -> Meaning:
         packets |= in_state(view, state)
     meaning = view.exactly(packets)
     # SNAT and DNAT are pseudo-states: the connection's addresses were rewritten.
-    if "DNAT" in states and view.rewritten:
-        meaning |= view.exactly(has_connection(view))
+    if "DNAT" in states and view.rewritten is not False:
+        meaning |= (
+            view.exactly(has_connection(view))
+            if view.rewritten
+            else view.undecided("whether nat has changed the connection's destination", has_connection(view))
+        )
     if "SNAT" in states and view.translates:
         meaning |= view.undecided("whether nat has changed the connection's source", has_connection(view))
     return view.assumed("state", meaning, "the connection's state")
@@ -85,7 +89,7 @@ class State(MatchExtension):
     """``--state``: the older form of ``-m conntrack --ctstate``."""
 
     name = "state"
-    tracks = of_connection = True
+    tracks = True
     options = (
         option(
             "--state",
@@ -118,12 +122,12 @@ def _original_source(view: View, spec: AddressSpec) -> Meaning:
 
 
 def _original_destination(view: View, spec: AddressSpec) -> Meaning:
-    return _address(Field.DESTINATION, view, spec, True)
+    return _address(Field.DESTINATION, view, spec, view.wire or view.rewritten is False)
 
 
 def _reply_source(view: View, spec: AddressSpec) -> Meaning:
-    """An answer comes from where the packet went to, unless nat sent it elsewhere."""
-    return _address(Field.DESTINATION, view, spec, not view.rewritten)
+    """An answer comes from where the packet went to, which is where nat sent it."""
+    return _address(Field.DESTINATION, view, spec, not view.wire or view.rewritten is False)
 
 
 def _reply_destination(view: View, spec: AddressSpec) -> Meaning:
@@ -135,16 +139,16 @@ def _original_source_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
 
 
 def _original_destination_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
-    return _port(Field.DESTINATION_PORT, view, ranges, True)
+    return _port(Field.DESTINATION_PORT, view, ranges, view.wire or view.rewritten is False)
 
 
 def _reply_source_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
-    return _port(Field.DESTINATION_PORT, view, ranges, not view.rewritten)
+    return _port(Field.DESTINATION_PORT, view, ranges, not view.wire or view.rewritten is False)
 
 
 def _reply_destination_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
     # nat gives a connection another port where two would else look alike to the host.
-    return _port(Field.SOURCE_PORT, view, ranges, not view.translates and not view.rewritten)
+    return _port(Field.SOURCE_PORT, view, ranges, not view.translates and view.rewritten is False)
 
 
 def _protocol(view: View, number: int) -> Meaning:
@@ -183,11 +187,16 @@ def _write_status(value: frozenset[str], family: int) -> str:
 _STATUS = Kind("LIST", _read_status, _write_status, "ASSURED")
 
 
+_OF_NAT = frozenset(
+    {"--ctorigdst", "--ctorigdstport", "--ctreplsrc", "--ctreplsrcport", "--ctrepldst", "--ctrepldstport"}
+)
+
+
 class Conntrack(MatchExtension):
     """State, addresses and direction of the connection that a packet belongs to."""
 
     name = "conntrack"
-    tracks = of_connection = True
+    tracks = True
     options = (
         option(
             "--ctstate",
@@ -214,6 +223,14 @@ class Conntrack(MatchExtension):
         option("--ctdir", kinds=choice("ORIGINAL", "REPLY", fold=True), means=_direction),
     )
     required = (tuple(each.name for each in options),)
+
+    def tests_rewriting(self, clauses: tuple[Clause, ...]) -> bool:
+        """Where the destination before or behind nat is asked for, or whether nat changed it."""
+        return any(
+            clause.option in _OF_NAT
+            or (clause.option == "--ctstate" and any("DNAT" in value for value in clause.values))  # type: ignore[operator]
+            for clause in clauses
+        )
 
     def meaning(self, clauses: tuple[Clause, ...], view: View) -> Meaning:
         """Without a connection only the state test counts, and without one nothing matches."""
