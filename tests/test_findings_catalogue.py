@@ -9,16 +9,36 @@ from typing import Any
 
 import pytest
 
-from ipt2np import CATALOGUE, Assumptions, Facts, Finding, Identity, Options, Severity, convert
+from ipt2np import CATALOGUE, Assumptions, Facts, Finding, Identity, Options, Severity, convert, parse_ruleset
 from ipt2np.cni import kubernetes
 from ipt2np.conversion import OtherFamily
 from ipt2np.planning import InDoubt
+from ipt2np.rules.host import Host, HostAddress, Interface, Route, RouteType
 from tests.dumps import dump, parsed, table
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "ipt2np"
 WEB = "-A INPUT -p tcp --dport 80 -j ACCEPT"
 MANY = ",".join(f"10.{n >> 7}.{(n & 127) * 2}.{n * 37 % 250 + 1}" for n in range(600))
 """Addresses of which no two lie in one block."""
+
+ETH0 = Interface("eth0", flags=frozenset({"UP"}), addresses=(HostAddress(4, 0xC000020A, 24),))
+LO = Interface("lo", flags=frozenset({"LOOPBACK", "UP"}))
+SEEN, PART = Facts(host=Host((LO, ETH0))), Facts(host=Host((ETH0,)))
+ROUTED = Facts(host=Host(routes=(Route.to("0.0.0.0/0", "eth0"),)))
+POLICY_ROUTED = Facts(
+    host=Host(
+        routes=(
+            *ROUTED.host.routes,
+            Route(4, 0x0A000000, 8, devices=("eth1",), table="100"),
+            Route(4, 0x0A000000, 8, RouteType.BLACKHOLE),
+        )
+    )
+)
+
+REDIRECT = table("nat", "-A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 8080")
+SHUT = table("mangle", "-A PREROUTING -p tcp --dport 8080 -j DROP")
+DIVERTING = table("nat", "-A PREROUTING -p tcp --dport 81 -j DNAT --to-destination 10.0.0.9:80")
+UNTRACKING = table("raw", "-A PREROUTING -j NOTRACK")
 
 Case = tuple[str, str, int, dict[str, Any], int]
 """Code, ruleset, family (0: found from the text), options, line that the finding stands at (0: none)."""
@@ -35,6 +55,9 @@ CASES: Sequence[Case] = (
     ("N2P004", dump("-A INPUT -j web", "-A web -j ACCEPT").replace("-j web", "-j ACCEPT"), 4, {}, 6),
     ("N2P005", dump(WEB), 4, {}, 0),
     ("N2P006", dump(WEB), 4, {"other_family": OtherFamily.SAME}, 0),
+    ("N2P012", dump("-A INPUT -i tun0 -j ACCEPT"), 4, {"facts": SEEN}, 5),
+    ("N2P012", dump("-A INPUT -i eth1 -j ACCEPT"), 4, {"facts": ROUTED}, 5),
+    ("N2P019", dump(WEB), 4, {"facts": PART}, 0),
     ("N2P101", dump("-A INPUT -m state --state ESTABLISHED -j ACCEPT"), 4, {}, 5),
     ("N2P102", dump("-A INPUT -f -j DROP", policy="ACCEPT"), 4, {}, 5),
     ("N2P103", dump(WEB, "-A INPUT -m pkttype --pkt-type broadcast -j DROP"), 4, {}, 6),
@@ -44,16 +67,26 @@ CASES: Sequence[Case] = (
     ("N2P106", dump(), 4, {}, 0),
     ("N2P107", dump(), 4, {}, 0),
     ("N2P108", dump("-A INPUT -m frag --fragmore -j DROP", policy="ACCEPT"), 6, {}, 5),
+    ("N2P112", dump("-A INPUT -i eth0 -j ACCEPT"), 4, {"facts": ROUTED}, 5),
+    ("N2P112", dump(WEB, before=table("raw", "-A PREROUTING -m rpfilter --invert -j DROP")), 4, {}, 2),
+    ("N2P113", dump(WEB), 4, {"facts": POLICY_ROUTED}, 0),
+    ("N2P118", dump(WEB), 4, {"facts": SEEN}, 0),
+    ("N2P119", dump(WEB), 4, {"facts": POLICY_ROUTED}, 0),
     ("N2P200", dump("-A INPUT -p udp -j DROP", "-A INPUT -m frob --x 1 -j ACCEPT"), 4, {}, 6),
     ("N2P201", dump("-A INPUT -m frob --x 1 -j ACCEPT"), 4, {}, 5),
     ("N2P202", dump("-A INPUT -j FROB --x 1"), 4, {}, 5),
     ("N2P203", dump("-A INPUT -i eth0 -j ACCEPT"), 4, {}, 5),
     ("N2P204", dump("-A INPUT -d 10.0.0.1 -j ACCEPT"), 4, {}, 5),
+    ("N2P205", dump(before=table("nat", "-A PREROUTING -p tcp -j NETMAP --to 10.0.0.0/8")), 4, {}, 2),
+    ("N2P208", dump(WEB, before=DIVERTING), 4, {}, 2),
+    ("N2P209", dump("-A INPUT -p tcp --dport 8080 -j ACCEPT", before=REDIRECT + SHUT), 4, {}, 2),
+    ("N2P210", dump("-A INPUT -p tcp --dport 8080 -j ACCEPT", before=REDIRECT), 4, {}, 2),
+    ("N2P211", dump(WEB, before=DIVERTING), 4, {"facts": SEEN}, 2),
     (
-        "N2P205",
-        dump(before=table("nat", "-A PREROUTING -p tcp --dport 80 -j REDIRECT --to-ports 8080")),
+        "N2P212",
+        dump("-A INPUT -m state --state UNTRACKED -j DROP", policy="ACCEPT"),
         4,
-        {},
+        {"also": UNTRACKING},
         2,
     ),
     ("N2P206", dump("-A INPUT -p tcp -j NFQUEUE --queue-num 0"), 4, {}, 5),
@@ -85,8 +118,9 @@ CASES: Sequence[Case] = (
 )
 
 
-def findings(text: str, family: int = 4, **more: Any) -> tuple[Finding, ...]:
-    return convert([parsed(text, family or None)], Options(**more)).findings
+def findings(text: str, family: int = 4, also: str = "", **more: Any) -> tuple[Finding, ...]:
+    beside = [parse_ruleset(also.encode(), "other", family=family, first_number=100)] if also else []
+    return convert([parsed(text, family or None)], Options(**more), beside).findings
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,9 @@ from ipt2np.cni.registry import CNIS
 from ipt2np.cni.render import render
 from ipt2np.errors import InternalError, UsageError
 from ipt2np.findings import Finding
-from ipt2np.findings.collect import decision_findings, remedy
+from ipt2np.findings.catalogue import remedy
+from ipt2np.findings.collect import decision_findings
+from ipt2np.findings.hostfacts import fact_findings
 from ipt2np.planning import InDoubt, PolicyPlan, translate
 from ipt2np.proof import Proof, prove
 from ipt2np.reporting.ledger import Ledger, ledger
@@ -96,6 +98,7 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
     fitted = cni.fit(plan, options.identity, source)
     findings = [
         *decision_findings(decision, options.in_doubt),
+        *fact_findings(decision),
         *_selector_findings(options),
         *fitted.findings,
     ]

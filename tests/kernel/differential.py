@@ -240,11 +240,16 @@ def _outside(
             yield Mismatch(what, probe, False, "accepted for certain")
 
 
-def packet_mismatches(heard: Heard, decision: Decision, *, tally: Tally = TALLY) -> list[Mismatch]:
-    """Packets, over all fields: the kernel's verdict lies between the bounds of its half."""
+def packet_mismatches(
+    heard: Heard, decision: Decision, *, counts: Sequence[bool] = (), tally: Tally = TALLY
+) -> list[Mismatch]:
+    """Packets, over all fields: the kernel's verdict lies between the bounds of its half.
+
+    *counts* says which of the probes are asked; none for all of them.
+    """
     members = heard.members(decision)
     (side,) = decision.sides
-    every = [True] * len(heard.probes)
+    every = counts or [True] * len(heard.probes)
     found: list[Mismatch] = []
     for half, verdicts in ((Half.FIRST, heard.first), (Half.LATER, heard.later)):
         must, may = decision.packet_bounds(side, half)

@@ -157,8 +157,17 @@ def _sysctl(name: str, value: str) -> None:
 class _Pair:
     """A client and a host namespace, joined by one veth pair per interface."""
 
-    def __init__(self, addresses: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, Sequence[str]],
+        routes: Mapping[int, Sequence[str]] | None = None,
+        loopback: Sequence[str] = (),
+        rp_filter: int = 0,
+    ) -> None:
         self._addresses = addresses
+        self._routes = routes
+        self._loopback = loopback
+        self._rp_filter = str(rp_filter)
         self._table = _OWN_TABLE.replace("DEVICES", ", ".join(addresses))
         stem = f"{PREFIX}-{os.getpid()}-{next(_numbers)}"
         self.client, self.host = f"{stem}-client", f"{stem}-host"
@@ -182,9 +191,9 @@ class _Pair:
             _sysctl("ipv6/conf/default/disable_ipv6", "1")
         with _inside(self.host):
             for scope in ("all", "default"):
-                _sysctl(f"ipv4/conf/{scope}/rp_filter", "0")
+                _sysctl(f"ipv4/conf/{scope}/rp_filter", self._rp_filter)
                 _sysctl(f"ipv6/conf/{scope}/accept_ra", "0")
-        lines = ["link set lo up"]
+        lines = ["link set lo up", *(f"address add {address} dev lo" for address in self._loopback)]
         for number, (name, addresses) in enumerate(self._addresses.items()):
             ours, theirs = f"02:00:00:00:00:{number:02x}", f"02:00:00:00:01:{number:02x}"
             lines.append(
@@ -200,10 +209,16 @@ class _Pair:
         _must("ip", "-n", self.host, "-batch", "-", stdin="\n".join(lines))
         peers = [f"link set c{number} txqueuelen 10000 up" for number in range(len(self._addresses))]
         _must("ip", "-n", self.client, "-batch", "-", stdin="\n".join(peers))
-        # The default routes need links that are up at both ends.
+        # Routes need links that are up at both ends.
         first = next(iter(self._addresses))
-        for option in ("-4", "-6"):
-            _must("ip", "-n", self.host, option, "route", "add", "default", "dev", first)
+        routes = (
+            {4: [f"default dev {first}"], 6: [f"default dev {first}"]}
+            if self._routes is None
+            else self._routes
+        )
+        for family, each in routes.items():
+            text = "".join(f"route append {route}\n" for route in each)
+            _must("ip", "-n", self.host, f"-{family}", "-batch", "-", stdin=text)
         with _inside(self.client):
             for number, name in enumerate(self._addresses):
                 frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -211,7 +226,7 @@ class _Pair:
                 frames.bind((f"c{number}", 0))
         with _inside(self.host):
             for name in self._addresses:
-                _sysctl(f"ipv4/conf/{name}/rp_filter", "0")
+                _sysctl(f"ipv4/conf/{name}/rp_filter", self._rp_filter)
             for family, domain in ((4, socket.AF_INET), (6, socket.AF_INET6)):
                 raw = socket.socket(domain, socket.SOCK_RAW, socket.IPPROTO_RAW)
                 self._raw[family] = raw
@@ -350,11 +365,19 @@ class KernelHost:
     """A host with interfaces, addresses and a ruleset, whose kernel judges probes.
 
     *addresses* gives, for each interface of the host, its addresses with prefix lengths (both
-    families).  The default routes go out by the first interface; rp_filter is off.
+    families), *routes* for each family what stands behind ``ip route append``.  Without *routes* the
+    default routes go out by the first interface.  *loopback* are further addresses of ``lo``, *rp_filter* is
+    the sysctl's value on every interface.
     """
 
     def __init__(
-        self, addresses: Mapping[str, Sequence[str]] = DEFAULT_ADDRESSES, *, backend: str = "nft"
+        self,
+        addresses: Mapping[str, Sequence[str]] = DEFAULT_ADDRESSES,
+        *,
+        backend: str = "nft",
+        routes: Mapping[int, Sequence[str]] | None = None,
+        loopback: Sequence[str] = (),
+        rp_filter: int = 0,
     ) -> None:
         if backend not in BACKENDS:
             raise ValueError(f"backend {backend!r}")
@@ -363,6 +386,9 @@ class KernelHost:
                 raise ValueError(f"interface name {name!r}")
         self.addresses = {name: tuple(given) for name, given in addresses.items()}
         self.backend = backend
+        self._routes = routes
+        self._loopback = tuple(loopback)
+        self._rp_filter = rp_filter
         self._pair_: _Pair | None = None
         self._empty: _Pair | None = None
         self._bearable: dict[Probe, bool] = {}
@@ -371,7 +397,7 @@ class KernelHost:
         self._rewrites = False
 
     def __enter__(self) -> KernelHost:
-        self._pair_ = _Pair(self.addresses)
+        self._pair_ = self._make_pair()
         return self
 
     def __exit__(
@@ -381,6 +407,9 @@ class KernelHost:
             if pair is not None:
                 pair.close()
         self._pair_ = self._empty = None
+
+    def _make_pair(self) -> _Pair:
+        return _Pair(self.addresses, self._routes, self._loopback, self._rp_filter)
 
     @property
     def _pair(self) -> _Pair:
@@ -394,7 +423,8 @@ class KernelHost:
 
     def own(self, family: int) -> tuple[str, ...]:
         """The host's own addresses, without prefix lengths."""
-        every = (address.split("/")[0] for given in self.addresses.values() for address in given)
+        given = [address for each in self.addresses.values() for address in each]
+        every = (address.split()[0].split("/")[0] for address in (*given, *self._loopback))
         return tuple(address for address in every if (":" in address) == (family == 6))
 
     def flush(self) -> None:
@@ -446,6 +476,11 @@ class KernelHost:
         with _inside(self._pair.host):
             return _must(*command, stdin=stdin)
 
+    def run_any(self, *command: str) -> str:
+        """The same for a program that may fail."""
+        with _inside(self._pair.host):
+            return _run(*command).stdout
+
     def _check(self, probes: Sequence[Probe]) -> None:
         for probe in probes:
             if probe.interface not in self.addresses:
@@ -486,7 +521,7 @@ class KernelHost:
         plain = [replace(probe, sport=1, dport=1, icmp_type=8, icmp_code=0) for probe in probes]
         unknown = [probe for probe in dict.fromkeys(plain) if probe not in self._bearable]
         if unknown and self._empty is None:
-            self._empty = _Pair(self.addresses)
+            self._empty = self._make_pair()
         for start in range(0, len(unknown), FIRST_BATCH):
             assert self._empty is not None
             batch = unknown[start : start + FIRST_BATCH]

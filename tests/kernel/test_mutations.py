@@ -19,7 +19,7 @@ from ipt2np.rules.marks import FULL, Bits
 from ipt2np.rules.matches import conntrack
 from ipt2np.rules.meaning import Hook, Meaning, View
 from ipt2np.rules.model import Chain, Clause, Jump, Rule, Ruleset
-from ipt2np.semantics import facts, states
+from ipt2np.semantics import existing, states
 from ipt2np.semantics import walk as walking
 from ipt2np.semantics.outcomes import Outcomes
 from ipt2np.semantics.walk import Walker
@@ -222,13 +222,13 @@ def _neighbours_are_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _behind_the_other_interface(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = facts._arriving
+    real = existing._arriving
 
-    def swapped(view: View, given: Facts) -> PacketSet:
+    def swapped(view: View, given: Facts) -> existing.Existing:
         (one, cidrs), (two, more) = given.interfaces
         return real(view, Facts(((two, cidrs), (one, more))))
 
-    monkeypatch.setattr(facts, "_arriving", swapped)
+    monkeypatch.setattr(existing, "_arriving", swapped)
 
 
 def _shorter(low_high: tuple[tuple[int, int], ...]) -> tuple[object, ...]:

@@ -84,7 +84,7 @@ def convert(
         typer.Option(
             metavar="FILE",
             rich_help_panel=_INPUT,
-            help="What `ip -j addr` printed: the host's own addresses.",
+            help="What `ip -j addr` printed: the host's interfaces and own addresses.",
         ),
     ] = None,
     route: Annotated[
@@ -92,7 +92,7 @@ def convert(
         typer.Option(
             metavar="FILE",
             rich_help_panel=_INPUT,
-            help="What `ip -j route` (and `ip -j -6 route`) printed: which sources are behind which interface.",
+            help="What `ip -j route show table all` (or `ip -j route`, `ip -j -6 route`) printed: which sources are behind which interface.",
         ),
     ] = None,
     cni: Annotated[
@@ -294,16 +294,14 @@ def _converted(inputs: _Inputs, options: Options, quiet: bool) -> Conversion:
 def _with_files(facts: Facts, inputs: _Inputs) -> Facts:
     """The facts of the command line and those of the host's own dumps together."""
     from ipt2np.files import read_input
-    from ipt2np.syntax.host import parse_addresses, parse_routes
+    from ipt2np.rules.host import Host
+    from ipt2np.syntax.host import parse_interfaces, parse_routes
     from ipt2np.syntax.ipset import parse_ipsets
 
+    interfaces = parse_interfaces(*read_input(inputs.addr)) if inputs.addr is not None else ()
     routes = tuple(each for name in inputs.routes for each in parse_routes(*read_input(name)))
-    addresses = facts.addresses
-    if inputs.addr is not None:
-        own = parse_addresses(*read_input(inputs.addr))
-        addresses = addresses or own
     ipsets = parse_ipsets(*read_input(inputs.ipset)) if inputs.ipset is not None else facts.ipsets
-    return replace(facts, addresses=addresses, routes=routes, ipsets=ipsets)
+    return replace(facts, host=Host(interfaces, routes), ipsets=ipsets)
 
 
 def _rulesets(inputs: _Inputs) -> tuple[list[Ruleset], list[Ruleset]]:

@@ -53,6 +53,15 @@ _CODES = (
     Code("N2P006", _I, "the other IP family is taken to be filtered alike",
          "With --other-family same the ruleset stands for both families; rules that name addresses match only their own.",
          "Give the other family's dump by --rules6 where it differs."),
+    Code("N2P012", _W, "the host has no such interface",
+         "Rules name an interface that the host's own dumps (--addr, --route) do not have, or that nothing comes in on: it is down, a port "
+         "of a bridge, or known by another name. By those facts the rules match nothing.",
+         "If it is there at other times (a VPN, a hotplugged card), take the dumps while it is, or name what is behind it: "
+         "--interface tun0=10.8.0.0/24."),
+    Code("N2P019", _W, "the address dump is only a part of the host's",
+         "What was given by --addr has no loopback interface, which every host has. Its addresses are taken for all of the host's own, "
+         "but nothing is concluded from interfaces that it does not have.",
+         "Give what `ip -j addr` prints, without a filter."),
     # Assumptions that were relied on.
     Code("N2P101", _I, "the kernel's connection tracking is relied on",
          "Rules test the state of connections. First packets are NEW, later ones ESTABLISHED, as the kernel tracks them; "
@@ -68,8 +77,8 @@ _CODES = (
          "The policy is compared with what the host does for a fresh, slow source.",
          "Switch it off with --assume rate=undecided."),
     Code("N2P105", _I, "a fact that you gave settles rules",
-         "Something was given on the command line (--interface, --address, --assume set:… or rule:…) that settles rules which the "
-         "file alone leaves open.",
+         "Something was given on the command line (--interface, --address, --addr, --assume set:… or rule:…) that settles rules which "
+         "the file alone leaves open.",
          "Check that it is true of the host."),
     Code("N2P106", _I, "no other policy is assumed",
          "The proof holds for pods that no other policy selects; policies add up, so another one can open more.",
@@ -81,6 +90,22 @@ _CODES = (
          "Packets carry no IPv6 extension headers (routing, hop-by-hop, destination, fragment, mobility, authentication); rules that test "
          "for them are settled that way.",
          "Switch it off with --assume plain-header=undecided."),
+    Code("N2P112", _I, "sources are taken to come in where an answer would go out",
+         "The host's routes, or the networks of its addresses, say which sources are behind which interface; and `-m rpfilter` holds for all "
+         "of them. That is so where the host tests the reverse path strictly (the sysctl rp_filter is 1, or a rule does it) and its routes "
+         "go both ways.",
+         "Switch it off with --assume reverse-path=undecided, or name the sources: --interface eth1=10.0.0.0/8."),
+    Code("N2P113", _W, "policy routing is in use",
+         "The dump has routing tables other than local, main and default. Rules of `ip rule` say which packets go by them, and those are "
+         "not in the dump: sources that such a table leads to may come in by it or by the main table.",
+         "Where that leaves rules open, name the sources: --interface eth1=10.0.0.0/8."),
+    Code("N2P118", _I, "a fact settles nothing",
+         "Facts about interfaces, addresses or routes were given, and no rule of the input path asks for them.",
+         "None needed."),
+    Code("N2P119", _I, "routes refuse sources",
+         "Routes of the types blackhole, unreachable or prohibit keep the host from answering these sources. The policy is made of the "
+         "rules alone and may admit them.",
+         "If these sources must stay out, add a rule that drops them before you convert."),
     # What the header cannot decide.
     Code("N2P200", _W, "nothing is left to admit",
          "What is undecided leaves no packet that iptables certainly accepts, so the policy admits nothing.",
@@ -124,8 +149,8 @@ _CODES = (
          "policy does not admit them.",
          "If the pods are to take over the forwarding, make a Service or an ingress route to the other host."),
     Code("N2P212", _W, "another ruleset of the host changes packets first",
-         "Rules of the other iptables backend mark packets or keep conntrack from them, before or while this ruleset looks at them; in which "
-         "order is not known.",
+         "Rules of the other iptables backend keep conntrack from packets, before or while this ruleset looks at them; in which order is "
+         "not known.",
          "Settle the rules that depend on it with --assume rule:LINE=no-match or =match."),
     # What the target cannot keep.
     Code("N2P301", _W, "a rate limit is not kept",
@@ -188,3 +213,9 @@ _CODES = (
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}
 """Every code, in order."""
+
+
+def remedy(code: str) -> str:
+    """The code's remedy as the end of a sentence."""
+    text = CATALOGUE[code].remedy
+    return text[0].lower() + text[1:].rstrip(".")

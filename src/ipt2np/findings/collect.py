@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ipt2np.findings.catalogue import CATALOGUE
+from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.finding import Difference, Finding, Predicted
 from ipt2np.packets import AddressSet, Field, PacketSet, PortSet
 from ipt2np.packets.intervals import Range
 from ipt2np.planning import InDoubt
+from ipt2np.rules.assumptions import UNDECIDED
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Jump, Rule
 from ipt2np.rules.names import protocol_name
 from ipt2np.semantics import Can, Decision
 from ipt2np.semantics.decide import CONNECTION_PROTOCOLS, Side
-from ipt2np.semantics.facts import UNNAMEABLE_SOURCES
+from ipt2np.semantics.existing import UNNAMEABLE_SOURCES
 from ipt2np.semantics.local import published
 from ipt2np.semantics.nat import Rewriting
 from ipt2np.semantics.outcomes import ADDRESS, CONNTRACK, IMPOSSIBLE, INTERFACE, WAYS
@@ -30,6 +31,7 @@ _ASSUMPTION_CODES = {
     "unicast": "N2P103",
     "rate": "N2P104",
     "plain-header": "N2P108",
+    "reverse-path": "N2P112",
 }
 HEADER_OPTIONS = {
     "interface": ("--in-interface",),
@@ -37,12 +39,6 @@ HEADER_OPTIONS = {
     "address": ("--destination", "--dst-range"),
 }
 """The options that a fact about interfaces or addresses settles."""
-
-
-def remedy(code: str) -> str:
-    """The code's remedy as the end of a sentence."""
-    text = CATALOGUE[code].remedy
-    return text[0].lower() + text[1:].rstrip(".")
 
 
 def counted(rules: Sequence[object], what: str = "rule") -> str:
@@ -93,9 +89,9 @@ def relied_on(decision: Decision) -> dict[str, list[Rule]]:
     result: dict[str, dict[int, Rule]] = {}
     facts = decision.facts
     given = {
-        "interface": bool(facts.interfaces),
-        "reverse-path": bool(facts.routes),
-        "address": bool(facts.addresses),
+        "interface": bool(facts.interfaces or facts.receiving),
+        "reverse-path": facts.by_reverse_path and decision.assumptions["reverse-path"] != UNDECIDED,
+        "address": any(facts.destinations(family) is not None for family in decision.families),
     }
     for side, rule in path_rules(decision):
         ids = {identifier for meaning in side.meanings(rule) for identifier in meaning.assumptions}
@@ -168,8 +164,13 @@ def statement_of(decision: Decision, identifier: str) -> str:
         return "packets come in on " + ", ".join(
             name + ("=" + ",".join(cidrs) if cidrs else "") for name, cidrs in facts.interfaces
         )
+    if identifier == "interface" and facts.receiving:
+        return f"packets come in on {' or '.join(facts.receiving[:8])}, which the --addr dump shows to be up"
     if identifier == "address" and facts.addresses:
         return f"the pod stands for {', '.join(facts.addresses)}"
+    own = [text for family in decision.families for text in facts.own_texts(family)]
+    if identifier == "address" and own:
+        return f"packets are addressed to one of the host's own addresses: {', '.join(own[:8])}"
     return decision.assumptions.statement(identifier)
 
 
@@ -225,7 +226,7 @@ class _Causes:
         ]
         if whys:
             return self.grouped("N2P201", whys[0], [rule])
-        if effect in (Effect.UNTRACK, Effect.MARK):
+        if effect is Effect.UNTRACK:
             return self.grouped("N2P212", "other ruleset", [rule])
         target = (
             rule.target.extension.name
@@ -305,7 +306,7 @@ def _undecided_message(code: str, reason: str, rules: Sequence[Rule]) -> str:
         "N2P207": "nat drops packets, but no rule makes the kernel track connections: whether nat is asked is open",
         "N2P208": f"nat sends packets to addresses that may be the host's own or another's ({where})",
         "N2P209": f"what comes through nat is not treated like what comes to the local port directly ({where})",
-        "N2P212": f"the other ruleset marks packets, or keeps conntrack from them, as this one looks at them ({where})",
+        "N2P212": f"another ruleset keeps conntrack from packets that this one looks at ({where})",
         "N2P205": f"nat rewrites these packets before the filter sees them ({where})",
     }[code]
 
@@ -324,7 +325,7 @@ def _undecided_remedy(code: str, rules: Sequence[Rule]) -> str:
         name = names[0].replace("+", "0") if names else "eth0"
         return (
             f"name what the pods will receive: --interface {name} if it came in there, "
-            f"or --interface {name}=CIDR for the sources behind it"
+            f"or --interface {name}=CIDR for the sources behind it; or give the host's routes by --route"
         )
     if code in ("N2P207", "N2P208", "N2P209", "N2P212"):
         return remedy(code)

@@ -41,3 +41,11 @@ class Interfaces:
             first = bisect_left(self.names, pattern)
             end = first + (first < len(self.names) and self.names[first] == pattern)
         return ((first, end - 1),) if first < end else ()
+
+    def label(self, name: str) -> int:
+        """An interface's label: its own, else that of the longest wildcard that covers it, else that of the others."""
+        for stem in (name, *(name[:end] + "+" for end in range(len(name), 0, -1))):
+            at = bisect_left(self.names, stem)
+            if at < len(self.names) and self.names[at] == stem:
+                return at
+        return len(self.names)

@@ -14,6 +14,7 @@ from ipt2np.rules.marks import UNKNOWN_MARKS, Marks
 
 if TYPE_CHECKING:
     from ipt2np.rules.ipset import IpSet
+    from ipt2np.rules.routing import Routing
 
 
 class Half(Enum):
@@ -84,6 +85,8 @@ class View:
     """True where some nat rule may change the source of connections to the host."""
     marks: Marks = UNKNOWN_MARKS
     """The packet's mark and its connection's in this walk state."""
+    routing: Routing | None = None
+    """The host's addresses and routes, as far as they are known."""
 
     def exactly(self, packets: PacketSet) -> Meaning:
         """Decided: the match holds for ``packets`` and no others."""

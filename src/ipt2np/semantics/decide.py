@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ipt2np.errors import UsageError
-from ipt2np.packets import AddressSet, Field, PacketMap, PacketSet, PacketSpace
+from ipt2np.packets import Field, PacketMap, PacketSet, PacketSpace
 from ipt2np.packets.diagram import TERMINAL_LEVEL
-from ipt2np.packets.intervals import merged
-from ipt2np.rules.assumptions import Assumptions
+from ipt2np.packets.intervals import address_text, merged
+from ipt2np.rules.assumptions import UNDECIDED, Assumptions
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.interfaces import LABELS, Interfaces
 from ipt2np.rules.matches.conntrack import opening
 from ipt2np.rules.matches.recent import list_name
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause, Rule, Ruleset
-from ipt2np.semantics.facts import UNNAMEABLE_SOURCES, Facts, _of_family, possible
+from ipt2np.semantics.existing import UNNAMEABLE_SOURCES, existing
+from ipt2np.semantics.facts import Facts
 from ipt2np.semantics.local import PortMapping, local, port_mappings
 from ipt2np.semantics.outcomes import ADDRESS, IMPOSSIBLE, INTERFACE, Can, Outcomes
 from ipt2np.semantics.provenance import Policy, Provenance
@@ -217,12 +218,12 @@ def decide(
             interfaces,
             facts.ipsets,
             frozenset().union(*map(_recorded, of_family)),
+            routing=facts.routing(family, strict=assumptions["reverse-path"] != UNDECIDED),
         )
-        existing = possible(view, facts)
-        own = AddressSet.cidrs(*mine_) if (mine_ := _of_family(facts.addresses, family)) else None
+        can_exist = existing(view, facts)
 
-        def is_own(address: int, own: AddressSet | None = own) -> bool | None:
-            return True if own is not None and address in own else None
+        def is_own(address: int, family: int = family) -> bool | None:
+            return facts.is_own(address_text(address, family))
 
         mine: list[Side] = []
         for ruleset in of_family:
@@ -235,16 +236,18 @@ def decide(
             elsewhere = _elsewhere([other for other in of_family if other is not ruleset])
             walker = Walker(ruleset, view, outcomes, keys, is_own, elsewhere)
             walks = {half: walker.walk(half) for half in Half}
-            mine.append(Side(family, ruleset, walks, walker, existing, port_mappings(walker, existing)))
+            mappings = port_mappings(walker, can_exist.packets)
+            mine.append(Side(family, ruleset, walks, walker, can_exist.packets, mappings))
         sides += mine
         halves = {
             half: _all_accept(space, outcomes, [side.walks[half].outcome for side in mine]) for half in Half
         }
-        wire = _connections(space, outcomes, halves).within(existing, IMPOSSIBLE)
+        wire = _connections(space, outcomes, halves).within(can_exist.packets, IMPOSSIBLE)
         direct = assumptions["port-mapping"] != "mapped"
-        projected = _projected(local(wire, mine[0].mappings, outcomes, direct=direct), outcomes)
+        on_host = local(wire, mine[0].mappings, outcomes, direct=direct)
+        projected = _projected(on_host, outcomes, can_exist.unrouted)
         connections = projected.over(space.family(family), connections)
-        seen = existing.some(Field.DESTINATION).some(Field.INTERFACE)
+        seen = can_exist.packets.some(Field.DESTINATION).some(Field.INTERFACE)
         nameable = ~space.addresses(Field.SOURCE, UNNAMEABLE_SOURCES)
         judged |= seen & opening(view) & _ports_given(space) & nameable
     return Decision(space, outcomes, every, tuple(sides), connections, judged, policies, assumptions, facts)
@@ -279,10 +282,18 @@ def _connections(space: PacketSpace, outcomes: Outcomes, halves: Mapping[Half, P
     return both.over(space.values(Field.PROTOCOL, merged((n, n) for n in CONNECTION_PROTOCOLS)), first)
 
 
-def _projected(connections: PacketMap, outcomes: Outcomes) -> PacketMap:
-    """Without destination and interface: what differs between their values is left open."""
+def _projected(connections: PacketMap, outcomes: Outcomes, unrouted: PacketSet) -> PacketMap:
+    """Without destination and interface: what differs between their values is left open.
+
+    What comes in on no interface in particular is accepted where all of them accept it.
+    """
     result = connections.without(Field.DESTINATION, lambda a, b: outcomes.either(ADDRESS, a, b))
-    return result.without(Field.INTERFACE, lambda a, b: outcomes.either(INTERFACE, a, b))
+    routed = result.without(Field.INTERFACE, lambda a, b: outcomes.either(INTERFACE, a, b))
+    if not unrouted:
+        return routed
+    arriving = unrouted.some(Field.DESTINATION)
+    everywhere = result.within(arriving, IMPOSSIBLE).without(Field.INTERFACE, outcomes.every)
+    return everywhere.over(arriving.some(Field.INTERFACE), routed)
 
 
 def _ports_given(space: PacketSpace) -> PacketSet:

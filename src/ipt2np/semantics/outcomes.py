@@ -140,6 +140,13 @@ class Outcomes:
             can |= Can.ACCEPT
         return self._intern(_Kind.BOTH, first, later, 0, can, frozenset(), frozenset())
 
+    def every(self, x: int, y: int) -> int:
+        """Both of two: accepted where each of them is."""
+        if IMPOSSIBLE in (x, y):
+            return x or y
+        refusing = next((outcome for outcome in (x, y) if not self.can[outcome] & Can.ACCEPT), None)
+        return self.both(x, y) if refusing is None else refusing
+
     def returns(self, outcome: int) -> frozenset[int]:
         """The walk states in which the packet may come back to the calling chain."""
         return self._returns[outcome]
