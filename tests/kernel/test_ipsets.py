@@ -152,3 +152,27 @@ def check(host: KernelHost, case: SetCase) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.type} {case.entries[0]}")
 def test_sets(host: KernelHost, case: SetCase) -> None:
     check(host, case)
+
+
+@pytest.mark.parametrize("operation", ["--add-set", "--del-set"])
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_set_that_rules_change_is_not_what_its_dump_says(
+    host: KernelHost, family: int, operation: str
+) -> None:
+    """``-j SET`` acts before the next rule asks; the dump is read back before any packet has come."""
+    source = _SOURCES[family][0]
+    sets = f"create s hash:ip family {'inet' if family == 4 else 'inet6'}\n"
+    sets += f"add s {source}\n" if operation == "--del-set" else ""
+    text = (
+        "*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n"
+        f"-A INPUT -j SET {operation} s src\n-A INPUT -m set --match-set s src -j ACCEPT\nCOMMIT\n"
+    )
+    host.load(text, family, sets=sets)
+    saved = host.run("ipset", "save")
+    asked = probes(family)
+    heard = Heard(text, family, asked, host.first(asked), host.later(asked))
+    TALLY.rulesets += 1
+    TALLY.verdicts += sum(verdict is not None for verdict in (*heard.first, *heard.later))
+    found = against(heard, [Question(facts=Facts(ipsets=parse_ipsets(saved.encode(), "sets")))])
+    host.flush()
+    assert not found, story(saved + text, found)

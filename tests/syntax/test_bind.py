@@ -192,13 +192,11 @@ def test_a_target_without_options_that_nobody_knows_is_a_misspelt_chain() -> Non
         only_rule("-A INPUT -j wbe")
 
 
-@pytest.mark.parametrize("options", [
-    '--log-prefix "INPUT drop: " --log-level 4', "--log-tcp-options", "",
-])  # fmt: skip
-def test_a_known_targets_options_are_kept_as_text(options: str) -> None:
-    rule = only_rule(f"-A INPUT -j LOG {options}")
+@pytest.mark.parametrize("options", ['--addr 10.0.0.0/8 --tname "all of it"', "--tname x", ""])
+def test_an_addons_targets_options_are_kept_as_text(options: str) -> None:
+    rule = only_rule(f"-A INPUT -j ACCOUNT {options}")
     assert isinstance(rule.target, TargetUse)
-    assert rule.target.text == options
+    assert (rule.target.text, rule.target.effect) == (options, Effect.CONTINUE)
 
 
 def test_ct_notrack_is_notrack() -> None:

@@ -7,7 +7,7 @@ dimensions, or of the other family, fails), pfxlen.c and ip_set_hash_gen.h (the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ipt2np.packets import AddressSet, Field, PacketSet
 from ipt2np.packets.intervals import Range, merged
@@ -52,6 +52,10 @@ class IpSet:
     def dimensions(self) -> tuple[str, ...]:
         """``("net", "port")`` of a ``hash:net,port`` set."""
         return tuple(self.type.partition(":")[2].split(","))
+
+    def changing(self) -> IpSet:
+        """The same set where rules change its entries, so that no dump says what it holds."""
+        return replace(self, unreadable="rules add or delete its entries (-j SET)")
 
     def members(self, view: View, directions: tuple[str, ...]) -> Meaning:
         """The packets for which ``--match-set NAME directions`` holds."""

@@ -485,3 +485,8 @@ def _read_mac_address(text: str, family: int) -> str:
 
 mac_address = Kind("XX:XX:XX:XX:XX:XX", _read_mac_address, _as_it_is, "00:11:22:aa:bb:cc")
 """Six hexadecimal bytes separated by colons."""
+
+
+def plain_string(most: int, *, title: str = "NAME") -> Kind:
+    """Text of which the kernel keeps ``most`` bytes and which iptables-save never quotes."""
+    return Kind(title, string(most, least=1, cut=True, title=title).read, _as_it_is, "name")

@@ -22,6 +22,7 @@ from ipt2np.rules.matches.conntrack import opening
 from ipt2np.rules.matches.recent import list_name
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause, Rule, Ruleset
+from ipt2np.rules.targets.set import sets_changed
 from ipt2np.semantics.existing import UNNAMEABLE_SOURCES, existing
 from ipt2np.semantics.facts import Facts
 from ipt2np.semantics.local import PortMapping, local, port_mappings
@@ -203,6 +204,8 @@ def decide(
     if len(interfaces.names) > LABELS:
         raise UsageError(f"more than {LABELS} different interface names")
     policies: dict[int, Policy] = {}
+    changed = sets_changed(every)
+    ipsets = {name: each.changing() if name in changed else each for name, each in facts.ipsets.items()}
     sides: list[Side] = []
     connections, judged = space.constant(IMPOSSIBLE), space.nothing
     first_policy = 1 + max((rule.number for ruleset in every for rule in ruleset.rules), default=0)
@@ -216,7 +219,7 @@ def decide(
             True,
             assumptions,
             interfaces,
-            facts.ipsets,
+            ipsets,
             frozenset().union(*map(_recorded, of_family)),
             routing=facts.routing(family, strict=assumptions["reverse-path"] != UNDECIDED),
         )

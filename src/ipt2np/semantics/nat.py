@@ -69,6 +69,9 @@ def _rewriting(rule: Rule, family: int, is_own: Callable[[int], bool | None]) ->
     ports = (to.first_port, to.last_port) if to.first_port is not None and to.last_port is not None else None
     if to.first_address is None or to.last_address is None:
         return Rewriting(Rewrite(rule.number, ports, None, moves=False))
+    if to.last_address < to.first_address:
+        # The kernel holds such a range, and what it picks of it is an accident of its arithmetic.
+        return Rewriting()
     addresses = AddressSet.of(family, [(to.first_address, to.last_address)])
     if (addresses | LOOPBACK[family]) == LOOPBACK[family] or not addresses.ranges:
         # Whether such a packet is let in depends on route_localnet.

@@ -18,13 +18,13 @@ def _read_directions(text: str, family: int) -> tuple[str, ...]:
     return parts
 
 
-_directions = Kind("src|dst[,…]", _read_directions, lambda value, family: ",".join(value), "src")
+directions = Kind("src|dst[,…]", _read_directions, lambda value, family: ",".join(value), "src")
 
 
-def _member(view: View, name: str, directions: tuple[str, ...]) -> Meaning:
+def _member(view: View, name: str, order: tuple[str, ...]) -> Meaning:
     known = view.ipsets.get(name)
     if known is not None:
-        return known.members(view, directions)
+        return known.members(view, order)
     if view.assumptions[f"set:{name}"] == "empty":
         return view.assumed(f"set:{name}", view.never(), "")
     return view.undecided(f"the entries of the ipset {name}")
@@ -46,7 +46,7 @@ class Set(MatchExtension):
 
     name = "set"
     options = (
-        option("--match-set", "--set", kinds=(word, _directions), negatable=True, means=_member),
+        option("--match-set", "--set", kinds=(word, directions), negatable=True, means=_member),
         option("--return-nomatch", negatable=True),
         option("--update-counters", negatable=True),
         option("--update-subcounters", negatable=True),

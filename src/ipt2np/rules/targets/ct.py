@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from ipt2np.rules.extension import Effect, Kind, TargetExtension, ValueFault, option
 from ipt2np.rules.model import Clause
 from ipt2np.rules.names import number_of
-from ipt2np.rules.values import string, words_of
+from ipt2np.rules.values import plain_string, words_of
 
 _EVENTS = (
     "NEW",
@@ -24,10 +22,10 @@ _EVENTS = (
 
 
 def _read_zone(text: str, family: int) -> str:
-    if text == "mark":
-        return text
+    if text.lower() == "mark":
+        return "mark"
     found = number_of(text, 0xFFFF)
-    if found is None or re.fullmatch(r"-.*", text):
+    if found is None:
         raise ValueFault(f"{text!r} is no zone", "a zone's number from 0 to 65535, or mark")
     return str(found)
 
@@ -46,8 +44,8 @@ class Ct(TargetExtension):
     tracks = True
     options = (
         option("--notrack"),
-        option("--helper", kinds=string(15)),
-        option("--timeout", kinds=string(31)),
+        option("--helper", kinds=plain_string(15)),
+        option("--timeout", kinds=plain_string(31)),
         option("--ctevents", kinds=words_of(*_EVENTS, lower=True)),
         option("--expevents", kinds=words_of("NEW", lower=True)),
         option("--zone", kinds=_ZONE),

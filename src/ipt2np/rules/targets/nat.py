@@ -1,15 +1,29 @@
-"""TEMP until merged."""
+"""The targets of the nat table (iptables-extensions(8); extensions/libxt_NAT.c and libipt_NETMAP.c of iptables 1.8.9)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+import socket
+from dataclasses import dataclass, replace
 
-from ipt2np.rules.extension import Effect, Kind, TargetExtension, option
-from ipt2np.rules.values import address
+from ipt2np.packets.intervals import ADDRESS_BITS
+from ipt2np.rules.extension import Effect, Kind, TargetExtension, ValueFault, option
+from ipt2np.rules.model import Clause
+from ipt2np.rules.names import number_of
+from ipt2np.rules.values import Network, network, port_of, saved_address
+
+_DOMAINS = {4: socket.AF_INET, 6: socket.AF_INET6}
+_PORTS_EXPECTED = "PORT or FIRST-LAST, each from 0 to 65535"
 
 
 @dataclass(frozen=True, slots=True)
 class NatRange:
+    """Where nat sends a connection: addresses as integers, ports, and the port that the first of those stands for.
+
+    None where nothing is said: the address or the port then stays. The kernel also holds addresses that end before
+    they begin.
+    """
+
     first_address: int | None = None
     last_address: int | None = None
     first_port: int | None = None
@@ -17,37 +31,171 @@ class NatRange:
     base_port: int | None = None
 
 
-def _read_ports(text, family):
-    a, _, b = text.partition("-")
-    return (int(a), int(b or a))
+def _number_range(text: str, shifted: bool) -> tuple[int, ...]:
+    """``PORT`` or ``FIRST-LAST`` as a pair, ``FIRST-LAST/BASE`` as a triple; a name stands for one port alone."""
+    first_text, dash, rest = text.partition("-")
+    first = number_of(first_text, 0xFFFF)
+    if first is None:
+        if ":" in text:
+            raise ValueFault(f"{text!r} is no range of ports here", "FIRST-LAST with a dash")
+        port = port_of(text)
+        return port, port
+    if not dash:
+        return first, first
+    last_text, slash, base_text = rest.partition("/")
+    last = number_of(last_text, 0xFFFF)
+    if last is None or (slash and not base_text):
+        raise ValueFault(f"{text!r} is no range of ports", _PORTS_EXPECTED)
+    if last < first:
+        raise ValueFault(f"the port range {text} ends before it begins", "FIRST-LAST with FIRST <= LAST")
+    if not slash:
+        return first, last
+    if not shifted:
+        raise ValueFault(f"{text!r} has a base port, which only DNAT can have", _PORTS_EXPECTED)
+    return first, last, port_of(base_text)
 
 
-def _read_to(text, family):
-    if family == 6 and text.startswith("["):
-        addr, _, rest = text[1:].partition("]")
-        ports = rest[1:] if rest else ""
-    elif family == 6:
-        addr, ports = text, ""
-    else:
-        addr, _, ports = text.partition(":")
-    a = [address(x, family) for x in addr.split("-")] if addr else [None]
-    p = _read_ports(ports, family) if ports else (None, None)
-    return NatRange(a[0], a[-1], *p)
+def _range_text(ports: tuple[int, ...]) -> str:
+    first, last, *base = ports
+    span = str(first) if first == last else f"{first}-{last}"
+    return "/".join([span, *map(str, base)])
 
 
-_PORTS = Kind("P", _read_ports, lambda v, f: "", "1")
-_TO = Kind("P", _read_to, lambda v, f: "", "1")
+def _one_address(text: str, family: int) -> int:
+    try:
+        return int.from_bytes(socket.inet_pton(_DOMAINS[family], text), "big")
+    except (OSError, ValueError):
+        raise ValueFault(
+            f"{text!r} is not an IPv{family} address",
+            f"ADDRESS[-ADDRESS][:PORT[-PORT]] with IPv{family} addresses"
+            + (", in brackets where a port follows" if family == 6 else ""),
+        ) from None
 
 
-class Redirect(TargetExtension):
+def _halves(text: str, family: int) -> tuple[str, str | None]:
+    """The addresses and, where there are any, the ports of ``[ADDRESS[-ADDRESS]][:PORTS]``."""
+    if "[" in text:
+        bracketed = re.fullmatch(r"\[([^]]*)](?::(.*))?", text)
+        if bracketed is None or family == 4:
+            raise ValueFault(f"{text!r} is not a destination", "ADDRESS:PORT, in IPv6 [ADDRESS]:PORT")
+        return bracketed[1], bracketed[2]
+    if text.count(":") == 1:
+        addresses, _, ports = text.partition(":")
+        return addresses, ports
+    return text, None
+
+
+def _to(shifted: bool) -> Kind:
+    def read(text: str, family: int) -> NatRange:
+        addresses, port_text = _halves(text, family)
+        ports: tuple[int | None, ...] = (None, None)
+        if port_text is not None:
+            ports = _number_range(port_text, shifted)
+        if not addresses and port_text is not None:
+            return NatRange(None, None, *ports)
+        first, _, last = addresses.partition("-")
+        low = _one_address(first, family)
+        return NatRange(low, _one_address(last, family) if last else low, *ports)
+
+    def write(value: NatRange, family: int) -> str:
+        text = ""
+        if value.first_address is not None and value.last_address is not None:
+            text = saved_address(value.first_address, family)
+            if value.last_address != value.first_address:
+                text += f"-{saved_address(value.last_address, family)}"
+        ports = [each for each in (value.first_port, value.last_port, value.base_port) if each is not None]
+        if not ports:
+            return text
+        return (f"[{text}]" if family == 6 and text else text) + ":" + _range_text(tuple(ports))
+
+    shape = "[ADDRESS[-ADDRESS]][:PORT[-PORT" + ("[/PORT]" if shifted else "") + "]]"
+    return Kind(shape, read, write, "10.0.0.1:80", "[fd00::1]:80")
+
+
+_PORTS = Kind(
+    "PORT[-PORT]",
+    lambda text, family: _number_range(text, False),
+    lambda value, family: _range_text(value),
+    "8000-8010",
+)
+
+
+def _read_network(text: str, family: int) -> Network:
+    """A network with a prefix: libxtables reads a mask with holes here as if it were a single address."""
+    found: Network = network(text, family)
+    tail = ~found.mask & ((1 << ADDRESS_BITS[family]) - 1)
+    if tail & (tail + 1):
+        raise ValueFault(f"{text!r} has a mask with holes, which names no network", "ADDRESS/PREFIX")
+    return found
+
+
+prefixed = replace(network, read=_read_network)
+"""A network whose mask is a prefix."""
+
+
+class _Nat(TargetExtension):
+    tracks = True
+
+    def normal(self, clauses: tuple[Clause, ...], family: int) -> tuple[Clause, ...]:
+        """One range: a kernel since 2.6.11 holds no second one."""
+        ranges = [clause for clause in clauses if isinstance(next(iter(clause.values), None), NatRange)]
+        if len(set(ranges)) > 1:
+            raise ValueFault(
+                f"{ranges[0].option} stands more than once, which Linux has not had since 2.6.11",
+                "one range ADDRESS-ADDRESS, or a rule for each address with -m statistic --mode nth",
+                ranges[0].option,
+            )
+        rest = tuple(clause for clause in clauses if clause not in ranges)
+        return super().normal((*ranges[:1], *rest), family)
+
+
+class Dnat(_Nat):
+    """Gives the connection another destination."""
+
+    name = "DNAT"
+    effect = Effect.REWRITE
+    options = (
+        option("--to-destination", kinds=_to(shifted=True), repeats=True),
+        option("--random"),
+        option("--persistent"),
+    )
+    required = (("--to-destination",),)
+
+
+class Redirect(_Nat):
+    """Sends the connection to the host itself, to another port where one is given."""
+
     name = "REDIRECT"
     effect = Effect.REWRITE
-    tracks = True
     options = (option("--to-ports", kinds=_PORTS), option("--random"))
 
 
-class Dnat(TargetExtension):
-    name = "DNAT"
+class Snat(_Nat):
+    """Gives the connection another source, behind every table that filters."""
+
+    name = "SNAT"
+    effect = Effect.ACCEPT
+    options = (
+        option("--to-source", kinds=_to(shifted=False), repeats=True),
+        option("--random"),
+        option("--random-fully"),
+        option("--persistent"),
+    )
+    required = (("--to-source",),)
+
+
+class Masquerade(_Nat):
+    """Gives the connection the source of the interface that it leaves by."""
+
+    name = "MASQUERADE"
+    effect = Effect.ACCEPT
+    options = (option("--to-ports", kinds=_PORTS), option("--random"), option("--random-fully"))
+
+
+class Netmap(_Nat):
+    """Maps a whole network onto another: the destination's before routing, else the source's."""
+
+    name = "NETMAP"
     effect = Effect.REWRITE
-    tracks = True
-    options = (option("--to-destination", kinds=_TO), option("--random"), option("--persistent"))
+    options = (option("--to", kinds=prefixed),)
+    required = (("--to",),)

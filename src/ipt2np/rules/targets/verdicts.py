@@ -1,4 +1,4 @@
-"""Targets that end the walk, or a chain: ACCEPT, DROP, RETURN, QUEUE (iptables(8), TARGETS) and REJECT."""
+"""Targets that end the walk, or a chain: ACCEPT, DROP, RETURN, QUEUE (iptables(8), TARGETS)."""
 
 from __future__ import annotations
 
