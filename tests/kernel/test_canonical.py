@@ -29,6 +29,12 @@ COMBINATIONS: Final = 60
 
 #: Options, or whole extensions, that no line can show, and why.
 UNSHOWN: Final[Mapping[str, str]] = {
+    "-m bpf 4: --object-pinned": "a program has to be pinned first, by one that iptables does not bring (bpftool)",
+    "-m bpf 6: --object-pinned": "a program has to be pinned first, by one that iptables does not bring (bpftool)",
+    "-m ip 6: --fragment": "ip6tables has no -f: fragments have a header of their own",
+    "-m ip 6: -f": "ip6tables has no -f: fragments have a header of their own",
+    "-m ip 6: ! --fragment": "ip6tables has no -f: fragments have a header of their own",
+    "-m udplite": "Debian's iptables 1.8.9 has no such extension; -p udplite has multiport's ports only",
     "-j CT 4: --timeout": "a timeout policy has to be made first, by a program that iptables does not bring (nfct)",
     "-j CT 6: --timeout": "a timeout policy has to be made first, by a program that iptables does not bring (nfct)",
     "-j CLUSTERIP": "this kernel has no ipt_CLUSTERIP (Linux dropped it in 6.7)",

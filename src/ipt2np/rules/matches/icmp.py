@@ -35,5 +35,5 @@ class Icmp6(MatchExtension):
     name = "icmp6"
     families = (6,)
     protocols = implied_by = (58,)
-    options = (option("--icmpv6-type", "--icmp6-type", kinds=icmp_type, negatable=True, means=_type),)
+    options = (option("--icmpv6-type", kinds=icmp_type, negatable=True, means=_type),)
     required = (("--icmpv6-type",),)
