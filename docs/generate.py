@@ -85,7 +85,7 @@ def _extensions() -> str:
         "# Matches and targets",
         "",
         f"The {matches} match extensions that are known, with every option, asked of the code: *exact* (the packet's",
-        "header, its connection's state and marks decide it), *under* an [assumption](assumptions.md), or *undecided*, and why.",
+        "header, connection state and marks decide it), *under* an [assumption](assumptions.md), or *undecided*, and why.",
         "An undecided match may or may not hold: the policy admits only what is accepted either way, and a finding names",
         "the rule. Input interface and destination are exact here; what a pod knows of them is said by `--interface`,",
         "`--address`, `--addr` and `--route`. Any other match is kept as text and is undecided.",

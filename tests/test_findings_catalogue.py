@@ -14,6 +14,7 @@ from ipt2np.cni import kubernetes
 from ipt2np.conversion import OtherFamily
 from ipt2np.planning import InDoubt
 from ipt2np.rules.host import Host, HostAddress, Interface, Route, RouteType
+from ipt2np.syntax.ipset import parse_ipsets
 from tests.dumps import dump, parsed, table
 
 SOURCE = Path(__file__).resolve().parents[1] / "src" / "ipt2np"
@@ -58,6 +59,13 @@ CASES: Sequence[Case] = (
     ("N2P012", dump("-A INPUT -i tun0 -j ACCEPT"), 4, {"facts": SEEN}, 5),
     ("N2P012", dump("-A INPUT -i eth1 -j ACCEPT"), 4, {"facts": ROUTED}, 5),
     ("N2P019", dump(WEB), 4, {"facts": PART}, 0),
+    (
+        "N2P011",
+        dump("-A INPUT -m set --match-set s src -j ACCEPT"),
+        4,
+        {"facts": Facts(ipsets=parse_ipsets(b"create s hash:ip family inet6\n", "sets"))},
+        5,
+    ),
     ("N2P101", dump("-A INPUT -m state --state ESTABLISHED -j ACCEPT"), 4, {}, 5),
     ("N2P102", dump("-A INPUT -f -j DROP", policy="ACCEPT"), 4, {}, 5),
     ("N2P103", dump(WEB, "-A INPUT -m pkttype --pkt-type broadcast -j DROP"), 4, {}, 6),
@@ -72,6 +80,13 @@ CASES: Sequence[Case] = (
     ("N2P113", dump(WEB), 4, {"facts": POLICY_ROUTED}, 0),
     ("N2P118", dump(WEB), 4, {"facts": SEEN}, 0),
     ("N2P119", dump(WEB), 4, {"facts": POLICY_ROUTED}, 0),
+    (
+        "N2P114",
+        dump("-A INPUT -m set --match-set s src -j ACCEPT"),
+        4,
+        {"facts": Facts(ipsets=parse_ipsets(b"create s hash:ip timeout 9\nadd s 10.0.0.1\n", "sets"))},
+        5,
+    ),
     ("N2P200", dump("-A INPUT -p udp -j DROP", "-A INPUT -m frob --x 1 -j ACCEPT"), 4, {}, 6),
     ("N2P201", dump("-A INPUT -m frob --x 1 -j ACCEPT"), 4, {}, 5),
     ("N2P202", dump("-A INPUT -j FROB --x 1"), 4, {}, 5),

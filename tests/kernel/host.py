@@ -446,9 +446,23 @@ class KernelHost:
                 self.run(program, "-w", stdin=empty)
             self._legacy_used = False
         if self._sets_used:
-            self.run("ipset", "destroy")
+            self._destroy_sets()
             self._sets_used = False
         self._pair.forget_connections()
+
+    def _destroy_sets(self) -> None:
+        """Every ipset goes: lists let go of their members when flushed, deleted nftables rules only after a while."""
+        deadline = time.monotonic() + _PATIENCE
+        self.run("ipset", "flush")
+        while True:
+            try:
+                self.run("ipset", "destroy")
+            except HarnessError as error:
+                if "in use" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def load(self, text: str, family: int, *, sets: str = "", keep: bool = False) -> None:
         """Load an iptables-save dump of one family (and an ipset-save dump before it).

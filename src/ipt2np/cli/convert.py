@@ -79,6 +79,14 @@ def convert(
             metavar="FILE", rich_help_panel=_INPUT, help="What `ipset save` printed: settles -m set."
         ),
     ] = None,
+    drop_transient: Annotated[
+        bool,
+        typer.Option(
+            "--drop-transient",
+            rich_help_panel=_INPUT,
+            help="Leave out what expires by itself: entries of ipsets that have a timeout.",
+        ),
+    ] = False,
     addr: Annotated[
         str | None,
         typer.Option(
@@ -226,6 +234,7 @@ def convert(
             facts=Facts(
                 interfaces=tuple(interface_of(text) for text in interface or []),
                 addresses=tuple(address_of(text) for text in address or []),
+                drop_transient=drop_transient,
             ),
             pod_cidrs=tuple(cidr_of("--pod-cidr", text) for text in pod_cidr or []),
             node_cidrs=tuple(cidr_of("--node-cidr", text) for text in node_cidr or []),

@@ -13,7 +13,7 @@ from ipt2np.cni.networkpolicy import API_VERSION, KIND, PROTOCOLS, load, read, v
 from ipt2np.cni.services import Group, ServiceGroups
 from ipt2np.findings import Difference, Finding, Predicted
 from ipt2np.findings.catalogue import remedy
-from ipt2np.findings.collect import counted, lines_of
+from ipt2np.findings.wording import counted, lines_of
 from ipt2np.packets import Field, PacketSet, PacketSpace
 from ipt2np.packets.intervals import merged
 from ipt2np.planning import PlanEffect, PolicyPlan

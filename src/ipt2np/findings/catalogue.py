@@ -62,6 +62,10 @@ _CODES = (
          "What was given by --addr has no loopback interface, which every host has. Its addresses are taken for all of the host's own, "
          "but nothing is concluded from interfaces that it does not have.",
          "Give what `ip -j addr` prints, without a filter."),
+    Code("N2P011", _W, "an ipset does not fit the rule that tests it",
+         "The ipset is of the other IP family, or the rule names more or fewer directions than the set's elements have parts. "
+         "What the kernel makes of that is kept: a search that does not fit finds nothing, and directions too many are not looked at.",
+         "Check that the dump and the ruleset are of the same host and time, and that the rule says what was meant."),
     # Assumptions that were relied on.
     Code("N2P101", _I, "the kernel's connection tracking is relied on",
          "Rules test the state of connections. First packets are NEW, later ones ESTABLISHED, as the kernel tracks them; "
@@ -106,6 +110,10 @@ _CODES = (
          "Routes of the types blackhole, unreachable or prohibit keep the host from answering these sources. The policy is made of the "
          "rules alone and may admit them.",
          "If these sources must stay out, add a rule that drops them before you convert."),
+    Code("N2P114", _I, "ipset entries that expire",
+         "Entries with a timeout are what the host knew when the dump was made: bans, or clients that were let in for a while. "
+         "By default they count as if they stayed.",
+         "Leave them out with --drop-transient."),
     # What the header cannot decide.
     Code("N2P200", _W, "nothing is left to admit",
          "What is undecided leaves no packet that iptables certainly accepts, so the policy admits nothing.",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.finding import Difference, Finding, Predicted
+from ipt2np.findings.ipsets import interfaces_in, ipset_findings, looks_at, missing_remedy
+from ipt2np.findings.wording import counted, lines_of
 from ipt2np.packets import AddressSet, Field, PacketSet, PortSet
 from ipt2np.packets.intervals import Range
 from ipt2np.planning import InDoubt
@@ -41,26 +43,6 @@ HEADER_OPTIONS = {
 """The options that a fact about interfaces or addresses settles."""
 
 
-def counted(rules: Sequence[object], what: str = "rule") -> str:
-    """How many, in words: ``1 rule``, ``3 rules``."""
-    return f"{len(rules)} {what}{'' if len(rules) == 1 else 's'}"
-
-
-def lines_of(rules: Sequence[Rule], most: int = 8) -> str:
-    """Where rules stand, for the end of a message: ``line 7`` or ``lines 7, 9, 12 and 40 more``."""
-    several = len({rule.location.file for rule in rules}) > 1
-    numbers = [
-        f"{rule.location.file}:{rule.location.line}" if several else str(rule.location.line)
-        for rule in rules[:most]
-    ]
-    if several:
-        return ", ".join(numbers) + (f" and {len(rules) - most} more" if len(rules) > most else "")
-    if len(rules) == 1:
-        return f"line {numbers[0]}"
-    more = f" and {len(rules) - most} more" if len(rules) > most else ""
-    return f"lines {', '.join(numbers)}{more}"
-
-
 def path_rules(decision: Decision) -> Iterator[tuple[Side, Rule]]:
     """Every rule of a chain on the input path, with the side that walks it."""
     for side in decision.sides:
@@ -79,6 +61,11 @@ def has_option(rule: Rule, options: Sequence[str]) -> bool:
     )
 
 
+def _looks_at(decision: Decision, rule: Rule, fact: str) -> bool:
+    """True where the rule tests what a fact of that name settles, by an option or by an ipset."""
+    return has_option(rule, HEADER_OPTIONS[fact]) or looks_at(rule, decision.facts.ipsets, fact)
+
+
 def arrives(side: Side, rule: Rule) -> bool:
     """True where some packet that can exist gets as far as the rule and may match it."""
     return any(side.arrives(rule, half) for half in Half)
@@ -95,7 +82,7 @@ def relied_on(decision: Decision) -> dict[str, list[Rule]]:
     }
     for side, rule in path_rules(decision):
         ids = {identifier for meaning in side.meanings(rule) for identifier in meaning.assumptions}
-        ids |= {name for name, said in given.items() if said and has_option(rule, HEADER_OPTIONS[name])}
+        ids |= {name for name, said in given.items() if said and _looks_at(decision, rule, name)}
         for identifier in ids:
             result.setdefault(identifier, {})[rule.number] = rule
     return {identifier: list(rules.values()) for identifier, rules in sorted(result.items())}
@@ -252,9 +239,11 @@ def undecided_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
     effect = Difference.CLOSES if in_doubt is InDoubt.DENY else Difference.OPENS
     by_position = {
         name: [
-            rule for side, rule in path_rules(decision) if has_option(rule, options) and arrives(side, rule)
+            rule
+            for side, rule in path_rules(decision)
+            if _looks_at(decision, rule, name) and arrives(side, rule)
         ]
-        for name, options in HEADER_OPTIONS.items()
+        for name in HEADER_OPTIONS
     }
     result: list[Finding] = []
     for label in sorted({each for labels_of in labels.values() for each in labels_of}):
@@ -265,7 +254,7 @@ def undecided_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
             Finding(
                 code,
                 _undecided_message(code, reason, rules),
-                _undecided_remedy(code, rules),
+                missing_remedy(reason, decision.facts) or _undecided_remedy(decision, code, rules),
                 tuple(rules),
                 predicted=(Predicted(effect, packets),),
             )
@@ -311,10 +300,11 @@ def _undecided_message(code: str, reason: str, rules: Sequence[Rule]) -> str:
     }[code]
 
 
-def _undecided_remedy(code: str, rules: Sequence[Rule]) -> str:
+def _undecided_remedy(decision: Decision, code: str, rules: Sequence[Rule]) -> str:
     if code == "N2P203":
         names = sorted(
-            {
+            interfaces_in(rules, decision.facts.ipsets)
+            | {
                 str(c.values[0])
                 for rule in rules
                 for use in rule.matches
@@ -332,11 +322,6 @@ def _undecided_remedy(code: str, rules: Sequence[Rule]) -> str:
     if code == "N2P204":
         return "name the own address that the pod replaces: --address ADDR"
     line = rules[0].location.line if rules else "LINE"
-    if code == "N2P201" and rules and any(use.extension.name == "set" for use in rules[0].matches):
-        name = next(
-            str(c.values[0]) for use in rules[0].matches for c in use.clauses if c.option == "--match-set"
-        )
-        return f"settle it with --assume set:{name}=empty if it is empty, or --assume rule:{line}=no-match"
     return f"settle it with --assume rule:{line}=no-match (or =match), or take the open side with --in-doubt allow"
 
 
@@ -543,6 +528,7 @@ def decision_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
         *divert_findings(decision),
         *nat_findings(decision),
         *mapped_findings(decision),
+        *ipset_findings([(side.ruleset.family, rule) for side, rule in path_rules(decision)], decision.facts),
         *input_findings(decision),
         *connection_findings(decision),
         *assumption_findings(decision),

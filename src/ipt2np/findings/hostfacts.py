@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ipt2np.findings.catalogue import remedy
-from ipt2np.findings.collect import counted, lines_of, path_rules
+from ipt2np.findings.collect import path_rules
 from ipt2np.findings.finding import Finding
+from ipt2np.findings.wording import counted, lines_of
 from ipt2np.packets.intervals import address_text
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.host import MAIN_TABLE, RouteType

@@ -12,13 +12,16 @@ paths where they differ. Recursion is as deep as the number of levels, a constan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 
 FALSE = 0
 TRUE = 1
 TERMINAL_LEVEL = 1 << 30
 CACHED_STEPS = 1_000_000
 """Remembered steps of an operation before its cache starts afresh: bounds memory, not results."""
+CHAINED_BITS = 16
+"""The last so many bits of a field's single values are shared between all values that end alike."""
 
 
 class Diagram:
@@ -421,24 +424,53 @@ class Diagram:
         self, first: int, bits: int, ranges: Iterable[tuple[int, int]], inside: int, outside: int
     ) -> int:
         """``inside`` where the field of ``bits`` bits at ``first`` is in the canonical ``ranges``."""
-        node = self.node
+        return self.table(range(first, first + bits), [(low, high, inside) for low, high in ranges], outside)
 
-        def build(level: int, low: int, remaining: int, parts: list[tuple[int, int]]) -> int:
-            if not parts:
+    def table(self, levels: Sequence[int], rows: Sequence[tuple[int, int, int]], outside: int) -> int:
+        """The map that is ``node`` where the bits ``levels`` make a number in ``low..high``, for each row.
+
+        ``rows`` are ``(low, high, node)``, ascending and disjoint; no row's node tests a bit above the last level.
+        ``outside`` stands between them. Linear in the nodes that come out.
+        """
+        node, starts, depth = self.node, [row[0] for row in rows], len(levels)
+        levels = tuple(levels)  # the numbers themselves, once: every node keeps its own
+        chains: dict[tuple[int, int, int, int], int] = {}
+
+        def chain(first: int, free: int, remaining: int, inside: int) -> int:
+            """``inside`` where all but the last ``free`` of the last ``remaining`` bits are those of ``first``."""
+            key = (first & ((1 << remaining) - 1), free, remaining, inside)
+            found = chains.get(key) if remaining <= CHAINED_BITS else None
+            if found is None:
+                found = inside
+                for bit in range(free, remaining):
+                    low, high = (outside, found) if first >> bit & 1 else (found, outside)
+                    found = node(levels[depth - 1 - bit], low, high)
+                if remaining <= CHAINED_BITS:
+                    chains[key] = found
+            return found
+
+        def build(low: int, remaining: int, i: int, end: int) -> int:
+            """The part ``low .. low + 2**remaining - 1``, which the rows ``i..end-1`` meet and no others."""
+            if i == end:
                 return outside
-            size = 1 << remaining
-            if parts[0] == (low, low + size - 1):
+            first, last, inside = rows[i]
+            top = low + (1 << remaining) - 1
+            if first <= low and last >= top:
                 return inside
-            middle = low + (size >> 1)
-            left = [(a, min(b, middle - 1)) for a, b in parts if a < middle]
-            right = [(max(a, middle), b) for a, b in parts if b >= middle]
+            if end - i == 1 and first >= low and last <= top:
+                free = (last - first).bit_length()
+                if last - first + 1 == 1 << free and not first & (last - first):
+                    return chain(first, free, remaining, inside)
+            middle = low + (1 << (remaining - 1))
+            right = bisect_left(starts, middle, i, end)
+            over = right > i and rows[right - 1][1] >= middle
             return node(
-                level,
-                build(level + 1, low, remaining - 1, left),
-                build(level + 1, middle, remaining - 1, right),
+                levels[depth - remaining],
+                build(low, remaining - 1, i, right),
+                build(middle, remaining - 1, right - over, end),
             )
 
-        return build(first, 0, bits, list(ranges))
+        return build(0, depth, 0, len(rows))
 
     def split(self, root: int, first: int, bits: int) -> list[tuple[int, int, int]]:
         """The field's values as ascending ``(low, high, rest)``: ranges with equal rest of the diagram.

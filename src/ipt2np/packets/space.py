@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
+from ipt2np.packets.boxes import boxes
 from ipt2np.packets.diagram import FALSE, TERMINAL_LEVEL, TRUE, Diagram
 from ipt2np.packets.intervals import ADDRESS_BITS, AddressSet, Range
 
@@ -215,6 +216,14 @@ class PacketSpace:
         """Packets of the set's family whose source or destination is among ``addresses``."""
         inside = self._span(field, ADDRESS_BITS[addresses.family], addresses.ranges)
         return inside & self._family[addresses.family]
+
+    def boxes(self, columns: Sequence[tuple[Sequence[int], Sequence[Range]]]) -> PacketSet:
+        """The union of rows: in each column, the bits at its levels make a number in the row's range.
+
+        Columns stand in the order of their levels.
+        """
+        axes, ranges = [axis for axis, _ in columns], [each for _, each in columns]
+        return PacketSet(self, boxes(self.diagram, axes, ranges))
 
     def constant(self, value: int) -> PacketMap:
         """The map with the same ``value`` for every packet."""

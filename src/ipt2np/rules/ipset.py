@@ -1,102 +1,149 @@
-"""ipsets: named sets of addresses, ports and more, and the packets that belong to them (ipset(8)).
+"""ipsets: named sets of addresses, ports and more, as a dump describes them (ipset(8)).
 
-Sources: net/netfilter/ipset/ip_set_core.c ip_set_test() (a test with fewer directions than the set has
-dimensions, or of the other family, fails), pfxlen.c and ip_set_hash_gen.h (the longest prefix decides, so that
-``nomatch`` entries cut holes), ip_set_getport.c (what counts as the port of a packet).
+What a packet must look like to belong to one is in ``rules/membership.py``, what types there are in
+``rules/settypes.py``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from ipt2np.packets import AddressSet, Field, PacketSet
-from ipt2np.packets.intervals import Range, merged
-from ipt2np.rules.meaning import Meaning, View
+from ipt2np.errors import Location
+from ipt2np.packets.intervals import ADDRESS_BITS, Range
+from ipt2np.rules.settypes import Part, SetType
 
-KNOWN_DIMENSIONS = frozenset({"ip", "net", "port"})
+Service = tuple[int, int, int]
+"""A protocol with its first and last port, ``type << 8 | code`` in place of a port for ICMP. 0: TCP and UDP alike."""
+
 PORTED = (6, 17, 132, 136)
-BITMAP_PORT_PROTOCOLS = ((6, 6), (17, 17))
+"""Protocols whose ports a set can tell apart (kernel/net/netfilter/ipset/ip_set_getport.c)."""
+
+BRIDGE = "physdev:"
+"""Stands for the bridge port of an entry that names one."""
 
 
 @dataclass(frozen=True, slots=True)
-class PortPart:
-    """The port part of an entry: a protocol and its ports, or ICMP types with codes."""
+class Mask:
+    """The address bits that a set looks at: all, those of ``netmask``, or any of ``bitmask``.
 
-    protocol: int | None
-    """None in a ``bitmap:port`` set, which holds for TCP and UDP."""
-    ports: tuple[Range, ...] = ()
-    icmp: tuple[int, int] | None = None
+    Addresses under a mask are written without the bits outside it, so that ranges of them are ranges again.
+    """
+
+    bits: int
+    value: int
+
+    @classmethod
+    def everything(cls, family: int) -> Mask:
+        """The mask that leaves every bit of an address."""
+        return cls(ADDRESS_BITS[family], (1 << ADDRESS_BITS[family]) - 1)
+
+    @property
+    def whole(self) -> bool:
+        """True where the mask leaves every bit."""
+        return self.value == (1 << self.bits) - 1
+
+    @property
+    def prefixed(self) -> bool:
+        """True where the mask is that of a prefix length."""
+        outside = (1 << self.bits) - 1 - self.value
+        return not outside & (outside + 1)
+
+    def within(self, address: int) -> bool:
+        """True where the address has no bit outside the mask."""
+        return not address & ~self.value
+
+    def positions(self) -> list[int]:
+        """Where the mask has its bits, counted from the most significant, which is 0."""
+        return [number for number in range(self.bits) if self.value >> (self.bits - 1 - number) & 1]
+
+    def of(self, address: int) -> int:
+        """The address without the bits outside the mask."""
+        if self.whole:
+            return address
+        result = 0
+        for position in self.positions():
+            result = result << 1 | (address >> (self.bits - 1 - position) & 1)
+        return result
+
+    def last(self, address: int) -> int:
+        """The greatest address under the mask that is not above ``address``, without the bits outside it."""
+        outside = address & ~self.value
+        if outside:
+            below = (1 << (outside.bit_length() - 1)) - 1
+            address = address & ~below | self.value & below
+        return self.of(address & self.value)
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """One element: a part for each dimension of the set."""
+class Batch:
+    """Entries that are alike in everything but their values, which stand in columns, one row for each entry."""
 
-    parts: tuple[AddressSet | PortPart, ...]
-    nomatch: bool = False
+    count: int
+    """How many entries these are; columns are shorter where neighbours were joined, and none where all are MACs."""
+    addresses: tuple[Sequence[Range], ...] = ()
+    """A column for each part that is addresses, under the set's mask."""
+    services: Sequence[Service] = ()
+    names: Sequence[str] = ()
+    """Interfaces, wildcards with a final ``+``, or the names of a list's sets."""
+    marks: Sequence[int] = ()
     prefix: tuple[int, ...] = ()
-    """The prefix length of each ``net`` part: longer ones decide first."""
+    """The prefix lengths of the parts that are networks: longer ones are tried first."""
+    nomatch: bool = False
+    transient: bool = False
+    """True where the entries expire."""
+    certain: bool = True
+    """False where the header, or the dump, does not say whether the entries hold."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class IpSet:
-    """A set with its entries; ``unreadable`` says why its meaning is not known, if it is not."""
+    """A set with its entries."""
 
     name: str
     type: str
-    family: int
-    entries: tuple[Entry, ...] = ()
-    unreadable: str = ""
+    kind: SetType | None
+    """None for a type that is not known; its entries are not read then."""
+    family: int | None
+    """None for a set of no family."""
+    location: Location
+    mask: Mask = field(default_factory=lambda: Mask.everything(4))
+    markmask: int = 0xFFFFFFFF
+    counters: bool = False
+    batches: tuple[Batch, ...] = ()
+    blurred: bool = False
+    """True where addresses stand for networks around them, because the set is too large."""
 
     @property
-    def dimensions(self) -> tuple[str, ...]:
-        """``("net", "port")`` of a ``hash:net,port`` set."""
-        return tuple(self.type.partition(":")[2].split(","))
+    def parts(self) -> tuple[Part, ...]:
+        """What the parts of an element are."""
+        return self.kind.parts if self.kind else ()
 
-    def changing(self) -> IpSet:
-        """The same set where rules change its entries, so that no dump says what it holds."""
-        return replace(self, unreadable="rules add or delete its entries (-j SET)")
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of a list's sets."""
+        return tuple(name for batch in self.batches for name in batch.names) if Part.SET in self.parts else ()
 
-    def members(self, view: View, directions: tuple[str, ...]) -> Meaning:
-        """The packets for which ``--match-set NAME directions`` holds."""
-        if self.unreadable:
-            return view.undecided(f"the ipset {self.name}: {self.unreadable}")
-        if len(directions) < len(self.dimensions):
-            return view.never()
-        if self.dimensions != ("port",) and self.family != view.family:
-            return view.never()
-        if len(self.dimensions) == 1 and not any(entry.nomatch for entry in self.entries):
-            return view.exactly(self._flat(view, directions[0]))
-        result = view.space.nothing
-        for entry in sorted(self.entries, key=lambda each: each.prefix):
-            packets = view.space.everything
-            for part, direction in zip(entry.parts, directions, strict=False):
-                packets &= _part(view, part, direction)
-            result = result - packets if entry.nomatch else result | packets
-        return view.exactly(result)
-
-    def _flat(self, view: View, direction: str) -> PacketSet:
-        """One dimension and no holes: one union, however many entries there are."""
-        if self.dimensions == ("port",):
-            ports = merged(
-                r for e in self.entries for p in e.parts if isinstance(p, PortPart) for r in p.ports
-            )
-            return _part(view, PortPart(None, ports), direction)
-        ranges = merged(
-            r for e in self.entries for p in e.parts if isinstance(p, AddressSet) for r in p.ranges
+    @property
+    def interfaces(self) -> set[str]:
+        """The interfaces that entries name, wildcards with a final ``+``."""
+        names = (
+            {name for batch in self.batches for name in batch.names} if Part.IFACE in self.parts else set()
         )
-        return _part(view, AddressSet(self.family, ranges), direction)
+        return names - {BRIDGE}
+
+    @cached_property
+    def transient(self) -> int:
+        """How many entries expire."""
+        return sum(batch.count for batch in self.batches if batch.transient)
+
+    def permanent(self) -> IpSet:
+        """The set without the entries that expire."""
+        return replace(self, batches=tuple(batch for batch in self.batches if not batch.transient))
 
 
-def _part(view: View, part: AddressSet | PortPart, direction: str) -> PacketSet:
-    space, source = view.space, direction == "src"
-    if isinstance(part, AddressSet):
-        return space.addresses(Field.SOURCE if source else Field.DESTINATION, part)
-    protocols = BITMAP_PORT_PROTOCOLS if part.protocol is None else ((part.protocol, part.protocol),)
-    packets = space.values(Field.PROTOCOL, protocols)
-    if part.icmp is not None:
-        kind, code = part.icmp
-        return packets & space.value(Field.ICMP_TYPE, kind) & space.value(Field.ICMP_CODE, code)
-    if part.protocol is None or part.protocol in PORTED:
-        packets &= space.values(Field.SOURCE_PORT if source else Field.DESTINATION_PORT, part.ports)
-    return packets
+def with_members(ipsets: Mapping[str, IpSet], name: str) -> list[IpSet]:
+    """The set called ``name`` and, if it is a list, the sets in it; none where the dump lacks it."""
+    found = ipsets.get(name)
+    return [] if found is None else [found, *(ipsets[member] for member in found.members)]

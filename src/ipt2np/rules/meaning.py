@@ -87,6 +87,10 @@ class View:
     """The packet's mark and its connection's in this walk state."""
     routing: Routing | None = None
     """The host's addresses and routes, as far as they are known."""
+    changed_sets: frozenset[str] = frozenset()
+    """Names of ipsets that some rule adds entries to or deletes them from."""
+    memo: dict[object, Meaning] = field(default_factory=dict, compare=False, repr=False)
+    """What was found out before and holds for every half, hook and walk state; shared between them."""
 
     def exactly(self, packets: PacketSet) -> Meaning:
         """Decided: the match holds for ``packets`` and no others."""

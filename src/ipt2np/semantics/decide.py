@@ -18,8 +18,10 @@ from ipt2np.packets.intervals import address_text, merged
 from ipt2np.rules.assumptions import UNDECIDED, Assumptions
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.interfaces import LABELS, Interfaces
+from ipt2np.rules.ipset import IpSet, with_members
 from ipt2np.rules.matches.conntrack import opening
 from ipt2np.rules.matches.recent import list_name
+from ipt2np.rules.matches.set import sets_named
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause, Rule, Ruleset
 from ipt2np.rules.targets.set import sets_changed
@@ -200,12 +202,13 @@ def decide(
         only = next(iter(by_family.values()))
         by_family = dict.fromkeys((4, 6), only)
     space, outcomes = PacketSpace(), Outcomes()
-    interfaces = Interfaces.of([*_patterns(every), *facts.names])
+    ipsets = facts.counted_ipsets
+    interfaces = Interfaces.of([*_patterns(every, ipsets), *facts.names])
     if len(interfaces.names) > LABELS:
         raise UsageError(f"more than {LABELS} different interface names")
     policies: dict[int, Policy] = {}
     changed = sets_changed(every)
-    ipsets = {name: each.changing() if name in changed else each for name, each in facts.ipsets.items()}
+    changed |= {each.name for name in changed for each in with_members(ipsets, name)}
     sides: list[Side] = []
     connections, judged = space.constant(IMPOSSIBLE), space.nothing
     first_policy = 1 + max((rule.number for ruleset in every for rule in ruleset.rules), default=0)
@@ -222,6 +225,7 @@ def decide(
             ipsets,
             frozenset().union(*map(_recorded, of_family)),
             routing=facts.routing(family, strict=assumptions["reverse-path"] != UNDECIDED),
+            changed_sets=changed,
         )
         can_exist = existing(view, facts)
 
@@ -316,10 +320,14 @@ def _clauses(ruleset: Ruleset, option: str) -> Iterator[Clause]:
                     yield clause
 
 
-def _patterns(rulesets: Iterable[Ruleset]) -> Iterator[str]:
+def _patterns(rulesets: Iterable[Ruleset], ipsets: Mapping[str, IpSet]) -> Iterator[str]:
+    """The interfaces that rules name, and the entries of ipsets that rules test."""
     for ruleset in rulesets:
         for clause in _clauses(ruleset, "--in-interface"):
             yield str(clause.values[0])
+        for name in sets_named(ruleset):
+            for each in with_members(ipsets, name):
+                yield from each.interfaces
 
 
 def _recorded(ruleset: Ruleset) -> frozenset[str]:

@@ -28,6 +28,8 @@ class Facts:
     ipsets: Mapping[str, IpSet] = field(default_factory=dict)
     host: Host = field(default_factory=Host)
     """Interfaces, addresses and routes as the host itself shows them."""
+    drop_transient: bool = False
+    """True where entries that expire are left out."""
 
     def __post_init__(self) -> None:
         bare = [name for name, cidrs in self.interfaces if not cidrs]
@@ -86,6 +88,18 @@ class Facts:
         """The host, the plain routes with it."""
         plain = tuple(Route.to(cidr, device) for cidr, device in self.routes)
         return Host(self.host.interfaces, self.host.routes + plain) if plain else self.host
+
+    @property
+    def counted_ipsets(self) -> Mapping[str, IpSet]:
+        """The ipsets with the entries that count."""
+        if not self.drop_transient:
+            return self.ipsets
+        return {name: ipset.permanent() for name, ipset in self.ipsets.items()}
+
+    @property
+    def settle_interfaces(self) -> bool:
+        """True where something is said of interfaces."""
+        return bool(self.interfaces or self.routes)
 
     @cached_property
     def _routings(self) -> dict[tuple[int, bool], Routing]:

@@ -1,173 +1,197 @@
-"""``ipset save`` text to sets, by the Lark grammar ``grammars/ipset_save.lark``."""
+"""``ipset save`` text to sets: the commands of a dump, carried out one after another.
+
+A line is read by ``syntax/ipsetlines.py``, an element by ``syntax/ipsetelements.py``, a set by ``syntax/ipsetbuild.py``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cache
-from itertools import pairwise
-
-from lark import Lark, Token, Transformer
-from lark.exceptions import UnexpectedInput
+from collections.abc import Callable, Mapping, Sequence
 
 from ipt2np.errors import InputError, Location, Problem
-from ipt2np.packets import AddressSet
-from ipt2np.packets.intervals import ADDRESS_BITS, merged
-from ipt2np.resources import grammar
 from ipt2np.rules.extension import ValueFault
-from ipt2np.rules.ipset import KNOWN_DIMENSIONS, PORTED, Entry, IpSet, PortPart
-from ipt2np.rules.names import protocol_number
-from ipt2np.rules.values import address_range, addresses, icmp_type, port_range
+from ipt2np.rules.ipset import IpSet
+from ipt2np.rules.settypes import Part
 from ipt2np.syntax.dump import decode
-from ipt2np.syntax.lines import fault_column
-
-FAMILIES = {"inet": 4, "inet6": 6}
-
-Words = tuple[str, tuple[Token, ...]]
-
-
-class _Statements(Transformer[Token, Words | None]):
-    """Parse tree to ``(command, words)``."""
-
-    def start(self, parts: list[Words | None]) -> Words | None:
-        return parts[0] if parts else None
-
-    def create(self, parts: list[Token]) -> Words:
-        return "create", tuple(parts)
-
-    def add(self, parts: list[Token]) -> Words:
-        return "add", tuple(parts)
-
-    def comment(self, parts: list[Token]) -> None:
-        return None
-
-    def flow(self, parts: list[Token]) -> None:
-        return None
+from ipt2np.syntax.ipsetbuild import (
+    NAME_LENGTH,
+    SetBuilder,
+    WordProblem,
+    created,
+    entry_flags,
+    quick_flags,
+)
+from ipt2np.syntax.ipsetelements import ElementFault
+from ipt2np.syntax.ipsetlines import SetLine, plain_add, read_set_line
+from ipt2np.syntax.lines import LineFault, Word
 
 
-@cache
-def _parser() -> Lark:
-    return Lark(grammar("ipset_save.lark"), parser="lalr", lexer="contextual", transformer=_Statements())
+class _Dump:
+    """A dump being carried out."""
 
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.sets: dict[str, SetBuilder] = {}
+        self.ended = 0
+        """The line of ``quit``."""
 
-class _Set:
-    """A set being read."""
+    def run(self, line: SetLine, number: int) -> None:
+        commands: Mapping[str, Callable[[SetLine, int], None]] = {
+            "create": self.create, "add": self.add, "flush": self.flush, "destroy": self.destroy,
+            "swap": self.swap, "commit": self.nothing, "quit": self.quit, "other": self.other,
+        }  # fmt: skip
+        commands[line.command](line, number)
 
-    def __init__(self, words: tuple[Token, ...]) -> None:
-        self.name, self.type = str(words[0]), str(words[1])
-        options = [str(word) for word in words[2:]]
-        given = dict(pairwise(options))
-        self.family = FAMILIES.get(given.get("family", "inet"), 4)
-        self.netmask = int(given["netmask"]) if given.get("netmask", "").isdecimal() else None
-        self.entries: list[Entry] = []
-        self.unreadable = ""
-        kinds = set(self.type.partition(":")[2].split(","))
-        if self.type == "list:set" or not kinds <= KNOWN_DIMENSIONS or "bitmask" in options:
-            self.unreadable = f"sets of type {self.type} are not followed"
+    def nothing(self, line: SetLine, number: int) -> None:
+        """``COMMIT``: everything is carried out anyway."""
 
-    def finished(self) -> IpSet:
-        return IpSet(self.name, self.type, self.family, tuple(self.entries), self.unreadable)
+    def quit(self, line: SetLine, number: int) -> None:
+        self.ended = number
 
-    def add(self, words: tuple[Token, ...]) -> None:
-        """Reads one element; ValueFault where it does not suit the set's type."""
-        if self.unreadable:
-            return
-        texts = str(words[1]).split(",")
-        kinds = self.type.partition(":")[2].split(",")
-        if len(texts) != len(kinds):
-            raise ValueFault(
-                f"{words[1]!s} has {len(texts)} parts", f"an element of {self.type}: {len(kinds)} parts"
+    def other(self, line: SetLine, number: int) -> None:
+        raise WordProblem(
+            line.words[0],
+            f"ipset {line.words[0].text} is no line of a dump",
+            "the state itself: load the file with ipset restore, and give what ipset save prints then",
+        )
+
+    def known(self, word: Word) -> SetBuilder:
+        found = self.sets.get(word.text)
+        if found is None:
+            raise WordProblem(
+                word, f"the set {word.text} was not created", "create NAME TYPE … before it is first used"
             )
-        parts: list[AddressSet | PortPart] = []
-        prefixes: list[int] = []
-        for kind, text in zip(kinds, texts, strict=True):
-            if kind == "port":
-                parts.append(self.port(text))
-                continue
-            address = self.address(text)
-            parts.append(address)
-            if kind == "net":
-                low, high = address.ranges[0]
-                prefixes.append(ADDRESS_BITS[self.family] - (high - low).bit_length())
-        self.entries.append(
-            Entry(tuple(parts), "nomatch" in [str(word) for word in words[2:]], tuple(prefixes))
-        )
+        return found
 
-    def address(self, text: str) -> AddressSet:
-        is_range = "-" in text
-        found: AddressSet = (
-            address_range(text, self.family) if is_range else addresses(text, self.family).addresses
-        )
-        if self.netmask is None:
-            return found
-        size = 1 << (ADDRESS_BITS[self.family] - self.netmask)
-        return AddressSet(
-            self.family,
-            merged((low // size * size, high // size * size + size - 1) for low, high in found.ranges),
-        )
+    # -- create -----------------------------------------------------------------------------------------
 
-    def port(self, text: str) -> PortPart:
-        protocol_text, colon, port_text = text.rpartition(":")
-        if self.type.startswith("bitmap:"):
-            return PortPart(None, port_range(text.replace("-", ":"), self.family))
-        number = protocol_number(protocol_text) if colon else 6
-        if number is None:
-            raise ValueFault(f"unknown protocol {protocol_text!r}", "PROTOCOL:PORT such as tcp:80")
-        if number in (1, 58):
-            kind = icmp_type(port_text, 6 if number == 58 else 4)
-            if kind is None:
-                raise ValueFault(f"{port_text!r} is not one ICMP type", "a type and code such as 8/0")
-            return PortPart(number, icmp=(kind[0], kind[1]))
-        return PortPart(
-            number, port_range(port_text.replace("-", ":"), self.family) if number in PORTED else ()
-        )
+    def create(self, line: SetLine, number: int) -> None:
+        name, type_word, *rest = line.words
+        if len(name.text.encode()) > NAME_LENGTH:
+            raise WordProblem(
+                name, f"{name.text[:40]!r} is longer than {NAME_LENGTH} bytes", "a shorter name of a set"
+            )
+        made = created(name, type_word, rest, Location(self.file, number, name.column))
+        before = self.sets.get(name.text)
+        if before is not None and not (line.exist and before.type == made.type):
+            raise WordProblem(
+                name,
+                f"the set {name.text} is created twice (first at line {before.location.line})",
+                "one dump",
+            )
+        self.sets.setdefault(name.text, made)
+
+    # -- entries ----------------------------------------------------------------------------------------
+
+    def plain(self, name: str, element: str, rest: str) -> bool:
+        """Adds an entry whose line ``plain_add`` read; False where the words themselves are needed."""
+        target = self.sets.get(name)
+        if target is None or target.reader is None:
+            return False
+        flags = quick_flags(target, rest) if rest else target.default
+        if flags is None:
+            return False
+        try:
+            target.enter(element, flags)
+        except ValueFault:
+            return False
+        return True
+
+    def add(self, line: SetLine, number: int) -> None:
+        name, element, *rest = line.words
+        target = self.known(name)
+        if target.kind is None:
+            return
+        if target.kind.parts == (Part.SET,):
+            self.enlist(target, element, rest)
+            return
+        flags = entry_flags(target, rest)
+        try:
+            target.enter(element.text, flags)
+        except ElementFault as fault:
+            raise WordProblem(element, fault.message, fault.expected, fault.offset, fault.width) from None
+
+    def enlist(self, target: SetBuilder, element: Word, rest: Sequence[Word]) -> None:
+        """A set as a member of a list; its place in the list says nothing of packets."""
+        name, comma, place = element.text.partition(",")
+        if comma and place.partition(",")[0] not in ("before", "after"):
+            raise WordProblem(
+                element, f"{element.text!r} is no set's name", "NAME, or NAME before|after NAME"
+            )
+        member = self.sets.get(name)
+        if member is None:
+            raise WordProblem(
+                element,
+                f"the set {name} was not created, so it cannot be a member of {target.name}",
+                "create NAME TYPE … before; ipset save prints lists last",
+                width=len(name),
+            )
+        if member.kind is not None and member.kind.parts == (Part.SET,):
+            loop = "a loop: " if member is target else ""
+            raise WordProblem(
+                element, f"{loop}{name} is a list itself, and lists hold no lists", "the sets that it holds",
+                width=len(name),
+            )  # fmt: skip
+        target.members[name] = entry_flags(target, rest)
+
+    # -- whole sets -------------------------------------------------------------------------------------
+
+    def flush(self, line: SetLine, number: int) -> None:
+        for each in [self.known(line.words[0])] if line.words else self.sets.values():
+            each.flush()
+
+    def destroy(self, line: SetLine, number: int) -> None:
+        if not line.words:
+            self.sets.clear()
+            return
+        name = line.words[0]
+        self.known(name)
+        holder = next((each for each in self.sets.values() if name.text in each.members), None)
+        if holder is not None:
+            raise WordProblem(
+                name,
+                f"the set {name.text} is a member of {holder.name} and cannot go",
+                "flush the list before",
+            )
+        del self.sets[name.text]
+
+    def swap(self, line: SetLine, number: int) -> None:
+        """The names of two sets change places; lists go by names."""
+        one, two = (self.known(word) for word in line.words)
+        if one.kind is not two.kind or one.family != two.family:
+            raise WordProblem(
+                line.words[1],
+                f"{one.name} and {two.name} are not of the same type and family",
+                "two sets alike",
+            )
+        one.name, two.name = two.name, one.name
+        self.sets[one.name], self.sets[two.name] = one, two
 
 
 def parse_ipsets(data: bytes, file: str) -> Mapping[str, IpSet]:
     """The sets of an ``ipset save`` dump by name. InputError with every problem of the file."""
-    lines = decode(data, file).split("\n")
-    sets: dict[str, _Set] = {}
+    dump = _Dump(file)
     problems: list[Problem] = []
-    for number, raw in enumerate(lines, 1):
+    for number, raw in enumerate(decode(data, file).split("\n"), 1):
+        quick = plain_add(raw)
+        if quick is not None and not dump.ended and dump.plain(*quick):
+            continue
         text = raw.rstrip("\r")
-
-        def fault(
-            column: int, width: int, message: str, expected: str, number: int = number, text: str = text
-        ) -> None:
-            problems.append(Problem(Location(file, number, column), text, message, expected, max(width, 1)))
-
         try:
-            statement: Words | None = _parser().parse(text)  # type: ignore[assignment]
-        except UnexpectedInput as error:
-            fault(
-                fault_column(text, error),
-                1,
-                "this is no line of an ipset dump",
-                "create NAME TYPE …, or add NAME ELEMENT …, as ipset save prints them",
-            )
-            continue
-        if statement is None:
-            continue
-        command, words = statement
-        if command == "create":
-            if str(words[0]) in sets:
-                fault(
-                    words[0].column or 1, len(words[0]), f"the set {words[0]!s} is created twice", "one dump"
+            line = read_set_line(text)
+            if line is not None and dump.ended:
+                raise LineFault(
+                    1, len(text), f"a line after quit (line {dump.ended}) is never carried out", "no line"
                 )
-            sets[str(words[0])] = _Set(words)
-        elif str(words[0]) not in sets:
-            fault(
-                words[0].column or 1,
-                len(words[0]),
-                f"the set {words[0]!s} was not created",
-                "create NAME TYPE … before its first add",
+            if line is not None:
+                dump.run(line, number)
+        except (LineFault, WordProblem) as fault:
+            problems.append(
+                Problem(
+                    Location(file, number, fault.column), text, fault.message, fault.expected, fault.width
+                )
             )
-        else:
-            try:
-                sets[str(words[0])].add(words)
-            except ValueFault as bad:
-                fault(words[1].column or 1, len(words[1]), bad.message, bad.expected)
-    if not sets and not problems:
+    if not dump.sets and not problems:
         problems.append(Problem(Location(file), "", "the file holds no ipset", "the output of ipset save"))
     if problems:
         raise InputError(problems)
-    return {name: each.finished() for name, each in sets.items()}
+    return {name: each.finished() for name, each in dump.sets.items()}
