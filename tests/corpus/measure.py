@@ -23,16 +23,15 @@ from ipt2np import (
     Field,
     Half,
     Options,
-    PacketSet,
     convert,
     decide,
     parse_ruleset,
 )
 from ipt2np.findings.collect import HEADER_OPTIONS, arrives, has_option, path_rules
 from ipt2np.rules.extension import Effect
+from ipt2np.rules.host import Host, HostAddress, Interface
 from ipt2np.rules.model import Rule, Ruleset
 from ipt2np.semantics.decide import Side
-from ipt2np.semantics.outcomes import IMPOSSIBLE
 from ipt2np.semantics.states import effect_of
 from tests.kernel.boundaries import boundary_probes
 from tests.kernel.probe import Probe
@@ -67,7 +66,7 @@ class Row:
     undecided_with_facts: int
     verdict_with_facts: str
     meeting: float
-    """Share of probes outside nat for which the two bounds meet, with the facts."""
+    """Share of probes for which the two bounds meet, with the facts."""
     reasons: Counter[str]
 
 
@@ -84,7 +83,11 @@ def undecided_rules(decision: Decision) -> list[tuple[Rule, str]]:
 
 def _why(decision: Decision, side: Side, rule: Rule) -> str:
     if effect_of(rule) is Effect.REWRITE:
-        return "nat"
+        rewriting = side.walker.rewritings[rule.number]
+        if rewriting.rewrite is None and not rewriting.forwards:
+            return "what nat makes of the packet"
+        if rewriting.rewrite is not None and rewriting.forwards:
+            return "whether nat sends packets to the host itself"
     if effect_of(rule) is Effect.UNKNOWN:
         return "target"
     for meaning in side.meanings(rule):
@@ -95,6 +98,15 @@ def _why(decision: Decision, side: Side, rule: Rule) -> str:
         if not said and has_option(rule, HEADER_OPTIONS[name]):
             return name
     return ""
+
+
+def host_facts(interface: str, address: str) -> Facts:
+    """What `ip -j addr` would say of a host with one interface that has one address."""
+    parsed = ip_address(address)
+    own = HostAddress(parsed.version, int(parsed), 24 if parsed.version == 4 else 64)
+    up = frozenset({"UP"})
+    links = (Interface("lo", flags=up | {"LOOPBACK"}), Interface(interface, flags=up, addresses=(own,)))
+    return Facts(addresses=(address,), host=Host(links))
 
 
 def candidate_facts(ruleset: Ruleset) -> Iterator[Facts]:
@@ -114,7 +126,7 @@ def candidate_facts(ruleset: Ruleset) -> Iterator[Facts]:
     own = [address for address, _ in addresses.most_common(2)]
     for name in names:
         for address in [*own, DOCUMENTATION_ADDRESS[ruleset.family]]:
-            yield Facts(((name, ()),), (address,))
+            yield host_facts(name, address)
 
 
 def packet_of(probe: Probe) -> dict[Field, int]:
@@ -130,20 +142,10 @@ def packet_of(probe: Probe) -> dict[Field, int]:
     }
 
 
-def outside_nat(decision: Decision) -> PacketSet:
-    """Judged packets that no nat rule may rewrite."""
-    rewriting = {rule.number for _, rule in path_rules(decision) if effect_of(rule) is Effect.REWRITE}
-    causes = decision.outcomes
-    touched = decision.connections.where(
-        lambda outcome: outcome != IMPOSSIBLE and bool(causes.causes([outcome]) & rewriting)
-    )
-    return decision.judged - touched
-
-
 def meeting_share(decision: Decision, text: str, probes: int = PROBES) -> float:
-    """The share of boundary probes outside nat whose two bounds meet."""
+    """The share of boundary probes that count whose two bounds meet."""
     ruleset = decision.rulesets[0]
-    counted, open_packets = outside_nat(decision), decision.may_accept - decision.must_accept
+    counted, open_packets = decision.judged, decision.may_accept - decision.must_accept
     made = boundary_probes(
         text,
         ruleset.family,
@@ -184,7 +186,7 @@ def measure(path: Path) -> Row:
         on_path=sum(1 for side, rule in path_rules(decision) if side.arrivals(rule, Half.FIRST)),
         undecided=len(undecided_rules(decision)),
         verdict=plain.proof.verdict.value,
-        facts=f"--interface {facts.interfaces[0][0]} --address {facts.addresses[0]}",
+        facts=f"{facts.host.interfaces[1].name} has {facts.addresses[0]}",
         undecided_with_facts=len(left),
         verdict_with_facts=settled.proof.verdict.value,
         meeting=share,
@@ -199,8 +201,9 @@ def page(rows: Sequence[Row]) -> str:
         "",
         "Made by `python -m tests.corpus.measure SHARED > docs/corpus.md` over a collection of real hosts' dumps that is",
         "not part of the project. *on path*: rules of the input path that some first packet arrives at. *undecided*:",
-        "those that the header does not settle. The facts are an interface and an own address out of the file's own rules.",
-        "*meet*: share of boundary probes outside nat for which the two bounds meet, with the facts.",
+        "those that the header does not settle. The facts are what `--addr` would say of a host with one interface and one",
+        "address, both out of the file's own rules.",
+        "*meet*: share of boundary probes for which the two bounds meet, with the facts.",
         "",
         "| ruleset | rules | on path | undecided | verdict | facts | undecided | verdict | meet |",
         "|---|---:|---:|---:|---|---|---:|---|---:|",
