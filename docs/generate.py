@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from ipt2np.findings import CATALOGUE
+from ipt2np.frames import FRAMES
 from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED
 from ipt2np.rules.targets import all_targets
 
@@ -22,6 +23,7 @@ def pages() -> dict[str, str]:
     result["findings/README.md"] = _findings()
     result["assumptions.md"] = _assumptions()
     result["extensions.md"] = _extensions()
+    result["frames.md"] = _frames()
     return result
 
 
@@ -131,6 +133,25 @@ def _degree(text: str) -> str:
     if "exact for some" in text or (text.startswith("first packets") and text.count("undecided") < 2):
         return "partly"
     return "undecided" if "undecided" in text else "under"
+
+
+def _frames() -> str:
+    head = [
+        "# Programs whose rules are recognised",
+        "",
+        "Their chains are named in findings, in the report and in the policy's comments, and findings count their",
+        "boilerplate by chain. Being recognised changes the meaning of no rule; bans are left out only with",
+        "`--drop-transient`. A program is recognised by chains that stand where it puts them, never by one common name.",
+        "",
+        "| program | what its rules do | in the migration | source |",
+        "|---|---|---|---|",
+    ]
+    rows = []
+    for frame in FRAMES:
+        bans = " Bans are runtime state." if frame.ban_sets or any(kind.bans for kind in frame.chains) else ""
+        cells = (frame.name, frame.what + "." + bans, frame.advice, frame.reference)
+        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*head, *rows]) + "\n"
 
 
 def main() -> None:

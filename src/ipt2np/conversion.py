@@ -13,7 +13,9 @@ from ipt2np.errors import InternalError, UsageError
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.collect import decision_findings
+from ipt2np.findings.frames import by_frame, frame_findings
 from ipt2np.findings.hostfacts import fact_findings
+from ipt2np.findings.stateless import stateless_findings
 from ipt2np.planning import InDoubt, PolicyPlan, translate
 from ipt2np.proof import Proof, prove
 from ipt2np.reporting.ledger import Ledger, ledger
@@ -99,14 +101,18 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
     findings = [
         *decision_findings(decision, options.in_doubt),
         *fact_findings(decision),
+        *stateless_findings(decision),
+        *frame_findings(decision),
         *_selector_findings(options),
         *fitted.findings,
     ]
+    findings = by_frame(findings, decision.frames)
     findings.sort(key=lambda finding: (finding.code != "N2P200", -finding.severity))
     text = render(
         cni,
         fitted,
         f"{names}: INPUT as ingress of the pods that replace the host; made by ipt2np {options.version}".rstrip(),
+        decision.frames,
     )
     return Draft(options, cni, decision, plan, fitted, tuple(findings), text)
 

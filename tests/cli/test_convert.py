@@ -510,6 +510,13 @@ SCHEMA = _object({
     "target": _object({"cni": _TEXT, "objects": _list(_object(
         {"apiVersion": _TEXT, "kind": _TEXT, "namespace": _TEXT, "name": _TEXT}), 1)}),
     "assumptions": _list(_object({"id": _TEXT, "value": _TEXT, "statement": _TEXT, "lines": _list(_PLACE)})),
+    "services": _list(_object({
+        "protocol": _PROTOCOL, "port": _RANGES, "target_port": _RANGES, "lines": _list(_PLACE, 1)})),
+    "frames": _list(_object({
+        "name": _TEXT, "statement": _TEXT, "reference": _TEXT, "rules": {"type": "integer", "minimum": 0},
+        "lines": _list(_PLACE), "bans": _list(_PLACE), "chains": _list(_object({
+            "file": _TEXT, "table": _TEXT, "name": _TEXT, "purpose": _TEXT,
+            "rules": {"type": "integer", "minimum": 0}}))})),
     "platform": _list(_object({
         "effect": {"enum": ["opens", "closes"]}, "source_class": {"enum": ["external", "pod", "node", "any"]},
         "protocol": _PROTOCOL,
@@ -532,7 +539,7 @@ SCHEMA = _object({
     "findings": _list(_object(
         {"code": {"type": "string", "pattern": "^N2P[0-9]{3}$"}, "severity": {"enum": ["error", "warning", "info"]},
          "message": _TEXT, "remedy": _TEXT},
-        {"file": _TEXT, "line": {"type": "integer", "minimum": 1}, "rule": _TEXT})),
+        {"file": _TEXT, "line": {"type": "integer", "minimum": 1}, "rule": _TEXT, "lines": _list(_PLACE, 1)})),
     "ledger": _list(_object({
         "file": _TEXT, "line": {"type": "integer", "minimum": 1},
         "fate": {"enum": ["unreachable", "not-applicable", "lost", "approximated", "assumed", "kept"]},

@@ -225,10 +225,28 @@ def _object(
 
 def _losses(plan: PolicyPlan, services: ServiceGroups) -> list[Finding]:
     """What a NetworkPolicy cannot say, with the packets that are lost by it."""
-    space, result = plan.space, []
+    space, frames = plan.space, plan.provenance.frames
+    result: list[Finding] = []
     named = space.values(Field.PROTOCOL, tuple((number, number) for number in sorted(NAMES)))
     kept = services.allowed.every(Field.SOURCE_PORT)
     by_port = (services.wanted & named) - kept
+    answering = [each for each in plan.answers if each.packets.meets(by_port)]
+    answers = space.nothing
+    for each in answering:
+        answers |= each.packets & by_port
+    by_port -= answers
+    if answers:
+        rules = [each.rule for each in answering]
+        result.append(
+            Finding(
+                "N2P302",
+                "rules let in answers by the source port alone, and with them new connections from there, which the policy "
+                f"does not admit; answers pass by themselves ({counted(rules)}: {lines_of(rules, frames)})",
+                "none needed if only answers came: then nothing is lost. Otherwise use a CNI with source ports",
+                tuple(rules),
+                predicted=(Predicted(Difference.CLOSES, answers),),
+            )
+        )
     if by_port:
         rules = [
             rule for rule in plan.provenance.rules_behind(by_port) if _names_source_port(rule)
@@ -237,7 +255,7 @@ def _losses(plan: PolicyPlan, services: ServiceGroups) -> list[Finding]:
             Finding(
                 "N2P302",
                 f"accepted from some source ports only, which a NetworkPolicy cannot say ({counted(rules)}: "
-                f"{lines_of(rules)})",
+                f"{lines_of(rules, frames)})",
                 remedy("N2P302"),
                 tuple(rules),
                 predicted=(Predicted(Difference.CLOSES, by_port),),
@@ -249,7 +267,7 @@ def _losses(plan: PolicyPlan, services: ServiceGroups) -> list[Finding]:
     others = (services.wanted - named) - whole
     if others:
         rules = plan.provenance.rules_behind(others)
-        what = f"{counted(rules)}: {lines_of(rules)}" if rules else "by INPUT's policy"
+        what = f"{counted(rules)}: {lines_of(rules, frames)}" if rules else "by INPUT's policy"
         result.append(
             Finding(
                 "N2P303",
@@ -278,7 +296,7 @@ def _losses(plan: PolicyPlan, services: ServiceGroups) -> list[Finding]:
             Finding(
                 "N2P304",
                 f"refused packets are dropped without the answer that REJECT gives ({counted(rejecting)}: "
-                f"{lines_of(rejecting)})",
+                f"{lines_of(rejecting, frames)})",
                 remedy("N2P304"),
                 tuple(rejecting),
             )
@@ -287,7 +305,8 @@ def _losses(plan: PolicyPlan, services: ServiceGroups) -> list[Finding]:
         result.append(
             Finding(
                 "N2P301",
-                f"rate limits are not kept: a NetworkPolicy has none ({counted(plan.limits)}: {lines_of(plan.limits)})",
+                f"rate limits are not kept: a NetworkPolicy has none ({counted(plan.limits)}: "
+                f"{lines_of(plan.limits, frames)})",
                 remedy("N2P301"),
                 plan.limits,
             )
@@ -297,7 +316,7 @@ def _losses(plan: PolicyPlan, services: ServiceGroups) -> list[Finding]:
         result.append(
             Finding(
                 "N2P305",
-                f"nothing is logged ({counted(logging)}: {lines_of(logging)})",
+                f"nothing is logged ({counted(logging)}: {lines_of(logging, frames)})",
                 remedy("N2P305"),
                 tuple(logging),
             )

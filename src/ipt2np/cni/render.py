@@ -13,7 +13,9 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from ipt2np.cni.base import Cni, EmittedRule, Fitted
 from ipt2np.cni.networkpolicy import LOADER
 from ipt2np.errors import InternalError
+from ipt2np.frames import Frames
 from ipt2np.resources import read_template
+from ipt2np.rules.model import Rule
 from ipt2np.text import printable
 
 REMARKED_RULES = 8
@@ -44,23 +46,32 @@ def _environment() -> Environment:
     return environment
 
 
-def _remarks(emitted: EmittedRule) -> list[str]:
+def _remarks(emitted: EmittedRule, frames: Frames) -> list[str]:
     lines = [
-        f"{rule.location.file}:{rule.location.line}: {rule.text}" for rule in emitted.rules[:REMARKED_RULES]
+        f"{rule.location.file}:{rule.location.line}: {rule.text}{_belongs(rule, frames)}"
+        for rule in emitted.rules[:REMARKED_RULES]
     ]
     if len(emitted.rules) > REMARKED_RULES:
         lines.append(f"and {len(emitted.rules) - REMARKED_RULES} more rules")
     return lines + list(emitted.policies)
 
 
-def render(cni: Cni, fitted: Fitted, header: str) -> str:
-    """The YAML text of the objects, each rule under comments that name the rules behind it.
+def _belongs(rule: Rule, frames: Frames) -> str:
+    """The program that made the rule, and what the rule's chain is for."""
+    frame, kind = frames.of(rule), frames.kind(rule)
+    if frame is None:
+        return ""
+    return f" ({frame.name})" if kind is None else f" ({frame.name}: {kind.purpose})"
+
+
+def render(cni: Cni, fitted: Fitted, header: str, frames: Frames | None = None) -> str:
+    """The YAML text of the objects, each rule under comments that name the rules behind it and who made them.
 
     Deterministic. InternalError where the text would not read back as the very objects it was made from.
     """
     remarks: list[list[list[str]]] = [[] for _ in fitted.objects]
     for emitted in fitted.emitted:
-        remarks[emitted.object_index].append(_remarks(emitted))
+        remarks[emitted.object_index].append(_remarks(emitted, frames or Frames()))
     text = (
         _environment()
         .get_template(cni.template)

@@ -94,6 +94,14 @@ _CODES = (
          "Packets carry no IPv6 extension headers (routing, hop-by-hop, destination, fragment, mobility, authentication); rules that test "
          "for them are settled that way.",
          "Switch it off with --assume plain-header=undecided."),
+    Code("N2P110", _I, "rules of a known program are in the file",
+         "The file has the chains that a front end, a container engine, a CNI or another program makes. They are told by the program's name, "
+         "and findings count them by chain. Every rule is read as it stands: being recognised changes the meaning of none.",
+         "Look through the chains that hold what you asked the program for; the others need no counterpart."),
+    Code("N2P111", _I, "bans that a program made at run time",
+         "fail2ban, CrowdSec or sshguard refuse these sources for a time. The policy keeps refusing them for good. "
+         "With --drop-transient they are left out: the rules match nothing then, and are listed as settled by the assumption `transient`.",
+         "Leave the bans out, and ban in the application or at the ingress."),
     Code("N2P112", _I, "sources are taken to come in where an answer would go out",
          "The host's routes, or the networks of its addresses, say which sources are behind which interface; and `-m rpfilter` holds for all "
          "of them. That is so where the host tests the reverse path strictly (the sysctl rp_filter is 1, or a rule does it) and its routes "
@@ -165,8 +173,10 @@ _CODES = (
          "The host limits how fast or how many connections a source may open; a NetworkPolicy has no limits.",
          "Limit in the application, an ingress controller or a service mesh."),
     Code("N2P302", _W, "source ports cannot be written",
-         "A NetworkPolicy does not test source ports. What the host accepts from some source ports only is refused.",
-         "If these rules admit replies, nothing is lost: the platform lets replies through. Otherwise use a CNI with source ports."),
+         "A NetworkPolicy does not test source ports. What the host accepts from some source ports only is refused. Rules that take a server's "
+         "source port for the sign of an answer (`--sport 53`) are told apart: answers to the pod's own connections pass by themselves, so where "
+         "nothing but answers came in by such a rule, nothing is lost.",
+         "Use a CNI with source ports, or let clients use any port."),
     Code("N2P303", _W, "a protocol other than TCP, UDP and SCTP cannot be written",
          "A NetworkPolicy names TCP, UDP and SCTP only. What the host accepts of other protocols (ICMP, GRE, ESP, …) is admitted only "
          "where every protocol is accepted from the same source.",
@@ -197,6 +207,19 @@ _CODES = (
          "Rules name sources inside ::ffff:0:0/96. API servers and CNIs read such a CIDR as IPv4, so no policy can name them; they are "
          "outside the verdict.",
          "None needed where the network drops such packets, as it should (RFC 4942, 2.2)."),
+    Code("N2P311", _I, "rules admit replies only",
+         "Without connection tracking a host needs rules for the answers to its own connections: TCP segments other than the first, ICMP replies. "
+         "A NetworkPolicy lets answers through by itself, so nothing is emitted for these rules and nothing is lost. Rules that admit answers by "
+         "their source port alone also admit new connections from there: those are N2P302.",
+         "None needed."),
+    Code("N2P312", _W, "connections are refused after their first packet",
+         "A rule accepts the packet that opens a TCP or SCTP connection, and what the client sends next is refused: the host lets no such "
+         "connection through, whatever the first rule looks like. Neither does the policy.",
+         "Accept the later packets too: put a rule for ESTABLISHED connections in front, or drop the test for NEW or SYN."),
+    Code("N2P313", _I, "no rule tests the state of connections",
+         "The host filters packet by packet: answers to its own connections are refused unless some rule admits them. Pods always receive "
+         "answers, so a pod can reach what the host could not.",
+         "If the host was not meant to reach out, write an egress policy for the pods."),
     # The objects.
     Code("N2P401", _I, "the pod selector is a placeholder",
          "No --pod-selector was given, so the policy selects pods by a label made from its name.",

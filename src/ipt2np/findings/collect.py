@@ -9,6 +9,7 @@ from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.finding import Difference, Finding, Predicted
 from ipt2np.findings.ipsets import interfaces_in, ipset_findings, looks_at, missing_remedy
 from ipt2np.findings.wording import counted, lines_of
+from ipt2np.frames import Frames
 from ipt2np.packets import AddressSet, Field, PacketSet, PortSet
 from ipt2np.packets.intervals import Range
 from ipt2np.planning import InDoubt
@@ -23,6 +24,7 @@ from ipt2np.semantics.existing import UNNAMEABLE_SOURCES
 from ipt2np.semantics.local import published
 from ipt2np.semantics.nat import Rewriting
 from ipt2np.semantics.outcomes import ADDRESS, CONNTRACK, IMPOSSIBLE, INTERFACE, WAYS
+from ipt2np.semantics.replies import reply_rules
 from ipt2np.semantics.states import effect_of
 
 SHOWN_PORTS = 6
@@ -33,6 +35,7 @@ _ASSUMPTION_CODES = {
     "unicast": "N2P103",
     "rate": "N2P104",
     "plain-header": "N2P108",
+    "transient": "N2P111",
     "reverse-path": "N2P112",
 }
 HEADER_OPTIONS = {
@@ -170,7 +173,8 @@ def assumption_findings(decision: Decision) -> list[Finding]:
         result.append(
             Finding(
                 code,
-                f"{statement} ({counted(rules)} rel{'ies' if len(rules) == 1 else 'y'} on it: {lines_of(rules)})",
+                f"{statement} ({counted(rules)} rel{'ies' if len(rules) == 1 else 'y'} on it: "
+                f"{lines_of(rules, decision.frames)})",
                 remedy(code),
                 tuple(rules),
             )
@@ -253,7 +257,7 @@ def undecided_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
         result.append(
             Finding(
                 code,
-                _undecided_message(code, reason, rules),
+                _undecided_message(code, reason, rules, decision.frames),
                 missing_remedy(reason, decision.facts) or _undecided_remedy(decision, code, rules),
                 tuple(rules),
                 predicted=(Predicted(effect, packets),),
@@ -285,8 +289,8 @@ def undecided_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
     return result
 
 
-def _undecided_message(code: str, reason: str, rules: Sequence[Rule]) -> str:
-    where = f"{counted(rules)}: {lines_of(rules)}" if rules else "no rule"
+def _undecided_message(code: str, reason: str, rules: Sequence[Rule], frames: Frames) -> str:
+    where = f"{counted(rules)}: {lines_of(rules, frames)}" if rules else "no rule"
     return {
         "N2P201": f"undecided: {reason} ({where})",
         "N2P202": f"what the target {reason} does is open: it may accept, drop, divert or continue ({where})",
@@ -337,7 +341,8 @@ def divert_findings(decision: Decision) -> list[Finding]:
     return [
         Finding(
             "N2P206",
-            f"packets go to a program or proxy on the host; the policy refuses them ({counted(rules)}: {lines_of(rules)})",
+            f"packets go to a program or proxy on the host; the policy refuses them ({counted(rules)}: "
+            f"{lines_of(rules, decision.frames)})",
             remedy("N2P206"),
             tuple(rules),
         )
@@ -385,7 +390,8 @@ def nat_findings(decision: Decision) -> list[Finding]:
         result.append(
             Finding(
                 "N2P210",
-                f"nat leads public ports to local ones: {shown}{more} ({counted(rules)}: {lines_of(rules)})",
+                f"nat leads public ports to local ones: {shown}{more} ({counted(rules)}: "
+                f"{lines_of(rules, decision.frames)})",
                 remedy("N2P210"),
                 tuple(rules),
             )
@@ -402,7 +408,7 @@ def nat_findings(decision: Decision) -> list[Finding]:
             Finding(
                 "N2P211",
                 f"nat forwards packets to other hosts; the policy does not admit them ({counted(forwarding)}: "
-                f"{lines_of(forwarding)})",
+                f"{lines_of(forwarding, decision.frames)})",
                 remedy("N2P211"),
                 tuple(forwarding),
             )
@@ -413,11 +419,13 @@ def nat_findings(decision: Decision) -> list[Finding]:
 def connection_findings(decision: Decision) -> list[Finding]:
     """What a policy of connections leaves to the platform: later packets, ICMP messages, RELATED."""
     result: list[Finding] = []
+    others = ~decision.space.values(Field.PROTOCOL, tuple((n, n) for n in CONNECTION_PROTOCOLS))
+    replies = {rule.number for rule in reply_rules(decision)}
     later: dict[int, Rule] = {}
     silent: list[Rule] = []
     related: list[Rule] = []
     for side in decision.sides:
-        refused = _later_refused(decision, side)
+        refused = later_refused(decision, side, others)
         if refused:
             values = side.walks[Half.LATER].outcome.values(refused)
             later |= {
@@ -436,7 +444,8 @@ def connection_findings(decision: Decision) -> list[Finding]:
                 )
     for side, rule in path_rules(decision):
         acts = effect_of(rule) in (Effect.ACCEPT, Effect.DROP, Effect.REJECT)
-        if acts and side.arrives(rule, Half.FIRST) and not _opens_connections(decision, side, rule):
+        speaks = acts and rule.number not in replies and side.arrives(rule, Half.FIRST)
+        if speaks and not _opens_connections(decision, side, rule):
             silent.append(rule)
         if effect_of(rule) is Effect.ACCEPT and any(
             clause.option in ("--state", "--ctstate")
@@ -451,7 +460,8 @@ def connection_findings(decision: Decision) -> list[Finding]:
         result.append(
             Finding(
                 "N2P306",
-                f"later packets of accepted connections are refused ({counted(rules)}: {lines_of(rules)})",
+                f"later packets of accepted connections are refused ({counted(rules)}: "
+                f"{lines_of(rules, decision.frames)})",
                 remedy("N2P306"),
                 tuple(rules),
             )
@@ -461,7 +471,7 @@ def connection_findings(decision: Decision) -> list[Finding]:
             Finding(
                 "N2P307",
                 "rules about packets that open no connection (ICMP errors, replies, neighbour discovery, INVALID): "
-                f"the platform judges those ({counted(silent)}: {lines_of(silent)})",
+                f"the platform judges those ({counted(silent)}: {lines_of(silent, decision.frames)})",
                 remedy("N2P307"),
                 tuple(silent),
             )
@@ -471,7 +481,7 @@ def connection_findings(decision: Decision) -> list[Finding]:
             Finding(
                 "N2P308",
                 "RELATED packets are accepted: ICMP errors pass by themselves, helper connections (FTP, SIP, …) do not "
-                f"({counted(related)}: {lines_of(related)})",
+                f"({counted(related)}: {lines_of(related, decision.frames)})",
                 remedy("N2P308"),
                 tuple(related),
             )
@@ -489,11 +499,10 @@ def _opens_connections(decision: Decision, side: Side, rule: Rule) -> bool:
     return any(found is not None and found.meets(decision.judged) for found in arrivals)
 
 
-def _later_refused(decision: Decision, side: Side) -> PacketSet:
-    """Packets accepted as first, certainly refused as later, of protocols that are judged by the first alone."""
-    space, can = decision.space, decision.outcomes.can
-    others = ~space.values(Field.PROTOCOL, tuple((n, n) for n in CONNECTION_PROTOCOLS))
-    judged = others & side.possible & decision.judged
+def later_refused(decision: Decision, side: Side, among: PacketSet) -> PacketSet:
+    """Packets of ``among`` that are certainly accepted as first and certainly refused as later."""
+    can = decision.outcomes.can
+    judged = among & side.possible & decision.judged
     first = side.walks[Half.FIRST].outcome.within(judged, IMPOSSIBLE)
     accepted = first.where(lambda outcome: decision.outcomes.only(outcome, Can.ACCEPT))
     later = side.walks[Half.LATER].outcome.within(accepted, IMPOSSIBLE)
@@ -517,7 +526,8 @@ def mapped_findings(decision: Decision) -> list[Finding]:
     ]
     if not rules:
         return []
-    message = f"IPv4-mapped sources are outside the verdict: no policy can name them ({counted(rules)}: {lines_of(rules)})"
+    where = f"{counted(rules)}: {lines_of(rules, decision.frames)}"
+    message = f"IPv4-mapped sources are outside the verdict: no policy can name them ({where})"
     return [Finding("N2P310", message, remedy("N2P310"), tuple(rules))]
 
 

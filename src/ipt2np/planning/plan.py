@@ -17,6 +17,7 @@ from ipt2np.rules.model import Jump, Rule
 from ipt2np.semantics import Can, Decision
 from ipt2np.semantics.outcomes import Outcomes
 from ipt2np.semantics.provenance import Policy, Provenance
+from ipt2np.semantics.replies import Answering, answering_rules
 from ipt2np.semantics.states import effect_of
 
 
@@ -74,6 +75,8 @@ class PolicyPlan:
     logs: tuple[LogTrail, ...]
     limits: tuple[Rule, ...]
     """Rules that accept or throttle by a rate that the plan cannot carry."""
+    answers: tuple[Answering, ...]
+    """Rules meant for answers, by which new connections come in too."""
     judged: PacketSet
     """The packets that count (as in ``Decision``)."""
     provenance: Provenance
@@ -117,6 +120,7 @@ def translate(decision: Decision, in_doubt: InDoubt = InDoubt.DENY) -> PolicyPla
         tuple(entries),
         _logs(decision),
         _limits(decision),
+        answering_rules(decision),
         decision.judged,
         decision.provenance,
         in_doubt,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ipt2np.conversion import Conversion
 from ipt2np.findings import Finding
 from ipt2np.findings.collect import publications, relied_on, statement_of
+from ipt2np.frames import Found
 from ipt2np.packets.intervals import Range
 from ipt2np.proof.boxes import Box, whole
 from ipt2np.proof.prove import ProvenDifference
 from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED
+from ipt2np.rules.model import Rule
 
 SCHEMA = 1
 
@@ -51,6 +54,7 @@ def report(conversion: Conversion, version: str) -> dict[str, Any]:
             }
             for each in publications(draft.decision)
         ],
+        "frames": [_frame(each) for each in draft.decision.frames.found],
         "platform": [
             {
                 "effect": each.effect,
@@ -140,6 +144,31 @@ def _difference(each: ProvenDifference) -> dict[str, Any]:
     return result
 
 
+def _lines(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    return [{"file": rule.location.file, "line": rule.location.line} for rule in rules]
+
+
+def _frame(each: Found) -> dict[str, Any]:
+    return {
+        "name": each.frame.name,
+        "statement": each.frame.what,
+        "reference": each.frame.reference,
+        "chains": [
+            {
+                "file": chain.file,
+                "table": chain.table,
+                "name": chain.name,
+                "purpose": chain.kind.purpose,
+                "rules": chain.rules,
+            }
+            for chain in each.chains
+        ],
+        "rules": len(each.rules),
+        "lines": _lines(each.rules),
+        "bans": _lines(each.bans),
+    }
+
+
 def _finding(each: Finding) -> dict[str, Any]:
     file, line = each.place
     result: dict[str, Any] = {"code": each.code, "severity": each.severity.word}
@@ -149,6 +178,7 @@ def _finding(each: Finding) -> dict[str, Any]:
         result["line"] = line
     if each.rules:
         result["rule"] = each.rules[0].text
+        result["lines"] = _lines(each.rules)
     result["message"] = each.message
     result["remedy"] = each.remedy
     return result

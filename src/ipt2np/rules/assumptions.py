@@ -54,6 +54,9 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "rate", "not-exceeded", "rate limits behave as for a fresh, slow source: no limit is ever exceeded"
     ),
+    Assumption(
+        "transient", "left-out", "with --drop-transient: bans that programs made at run time are left out"
+    ),
     Assumption("unicast", "unicast", "pods receive no broadcast and no multicast"),
     Assumption("sole-policy", "sole", "no other policy selects these pods and no earlier tier decides"),
     Assumption(

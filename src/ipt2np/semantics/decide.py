@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ipt2np.errors import UsageError
+from ipt2np.frames import Frames, recognise
 from ipt2np.packets import Field, PacketMap, PacketSet, PacketSpace
 from ipt2np.packets.diagram import TERMINAL_LEVEL
 from ipt2np.packets.intervals import address_text, merged
@@ -102,6 +103,11 @@ class Decision:
         """Every rule by its number."""
         return {rule.number: rule for ruleset in self.rulesets for rule in ruleset.rules}
 
+    @cached_property
+    def frames(self) -> Frames:
+        """The programs whose rules are there; but for bans that were to be left out nothing was decided by them."""
+        return recognise(self.rulesets)
+
     @property
     def families(self) -> tuple[int, ...]:
         """The families that the decision speaks of."""
@@ -136,7 +142,7 @@ class Decision:
     @cached_property
     def provenance(self) -> Provenance:
         """Who decided: travels with everything that is made from the decision."""
-        return Provenance(self.connections, self.outcomes, self.rules, self.policies)
+        return Provenance(self.connections, self.outcomes, self.rules, self.policies, self.frames)
 
     def key(self) -> str:
         """A digest of what the decision means: equal for hosts that mean the same, whatever their rules."""
@@ -206,6 +212,7 @@ def decide(
     interfaces = Interfaces.of([*_patterns(every, ipsets), *facts.names])
     if len(interfaces.names) > LABELS:
         raise UsageError(f"more than {LABELS} different interface names")
+    left_out = recognise(every).bans if facts.drop_transient else frozenset()
     policies: dict[int, Policy] = {}
     changed = sets_changed(every)
     changed |= {each.name for name in changed for each in with_members(ipsets, name)}
@@ -241,7 +248,7 @@ def decide(
                     chain = ruleset.chains.get(key)
                     policies[keys[key]] = Policy(*key, (chain.policy if chain else None) or "ACCEPT", family)
             elsewhere = _elsewhere([other for other in of_family if other is not ruleset])
-            walker = Walker(ruleset, view, outcomes, keys, is_own, elsewhere)
+            walker = Walker(ruleset, view, outcomes, keys, is_own, elsewhere, left_out)
             walks = {half: walker.walk(half) for half in Half}
             mappings = port_mappings(walker, can_exist.packets)
             mine.append(Side(family, ruleset, walks, walker, can_exist.packets, mappings))

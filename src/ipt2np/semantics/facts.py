@@ -29,7 +29,7 @@ class Facts:
     host: Host = field(default_factory=Host)
     """Interfaces, addresses and routes as the host itself shows them."""
     drop_transient: bool = False
-    """True where entries that expire are left out."""
+    """True where entries that expire, and bans that programs made while they ran, are left out."""
 
     def __post_init__(self) -> None:
         bare = [name for name, cidrs in self.interfaces if not cidrs]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from ipt2np.frames import Frames
 from ipt2np.packets import PacketMap, PacketSet
 from ipt2np.rules.model import Rule
 from ipt2np.semantics.outcomes import IMPOSSIBLE, Can, Outcomes
@@ -28,6 +29,8 @@ class Provenance:
     outcomes: Outcomes
     rules: Mapping[int, Rule]
     policies: Mapping[int, Policy]
+    frames: Frames = field(default_factory=Frames)
+    """The programs that wrote rules."""
 
     def _deciders(self, packets: PacketSet, what: Can) -> list[int]:
         return sorted(self.outcomes.deciders(self.connections.values(packets) - {IMPOSSIBLE}, what))

@@ -98,6 +98,7 @@ class Walker:
         policies: Mapping[ChainKey, int],
         is_own: Callable[[int], bool | None] = lambda address: None,
         elsewhere: Elsewhere | None = None,
+        left_out: frozenset[int] = frozenset(),
     ) -> None:
         self.ruleset = ruleset
         self.view = view
@@ -105,6 +106,8 @@ class Walker:
         self.outcomes = outcomes
         self.policies = policies
         self.elsewhere = elsewhere or Elsewhere()
+        self.left_out = left_out
+        """Numbers of rules that match nothing: bans of the past."""
         self.path = tuple(key for key in INPUT_PATH if key in ruleset.chains)
         self.below = {base: tuple(self._reached(base)) for base in self.path}
         self.order = tuple(dict.fromkeys(key for base in self.path for key in self.below[base]))
@@ -227,6 +230,9 @@ class Walker:
                 return view.assumed(name, view.never(), "")
             if chosen == "match":
                 return view.assumed(name, view.exactly(result.may), "")
+        if rule.number in self.left_out:
+            why = "whether a ban made at run time still stands"
+            return result & view.assumed("transient", view.never(), why)
         return result
 
     def _connected(self, state: State) -> PacketSet:
