@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations
 
 from ipt2np.packets import PacketSpace
 from ipt2np.rules.assumptions import Assumptions
@@ -90,14 +91,21 @@ def _views(family: int) -> Iterator[tuple[Half, View]]:
         )
 
 
+def _normal(extension: MatchExtension, given: tuple[Clause, ...], family: int) -> tuple[Clause, ...]:
+    """The canonical form, with as few more options as make it one that the kernel takes."""
+    others = [each for each in extension.options if all(each.name != clause.option for clause in given)]
+    for count in range(3):
+        for more in combinations(others, count):
+            try:
+                return extension.normal((*given, *(_clause(each, family) for each in more)), family)
+            except ValueFault:
+                continue
+    return given  # a separator of options, which says nothing by itself
+
+
 def _kept(extension: MatchExtension, given: tuple[Clause, ...], family: int) -> str:
     """``exact``, the assumption that settles the option, or why it stays undecided."""
-    try:
-        clauses = extension.normal(given, family)
-    except ValueFault as fault:
-        raise AssertionError(
-            f"-m {extension.name}: the example of {given[0].option}: {fault.message}"
-        ) from None
+    clauses = _normal(extension, given, family)
     said = {half: _said(extension.meaning(clauses, view)) for half, view in _views(family)}
     first, later = said[Half.FIRST], said[Half.LATER]
     return first if first == later else f"first packets: {first}; later ones: {later}"

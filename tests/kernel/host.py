@@ -495,6 +495,15 @@ class KernelHost:
         with _inside(self._pair.host):
             return _run(*command).stdout
 
+    def listening(self, kind: socket.SocketKind, address: str, port: int) -> socket.socket:
+        """A socket of the host, bound and, if it is one of TCP, listening; the caller closes it."""
+        with _inside(self._pair.host):
+            made = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind)
+        made.bind((address, port))
+        if kind is socket.SOCK_STREAM:
+            made.listen()
+        return made
+
     def _check(self, probes: Sequence[Probe]) -> None:
         for probe in probes:
             if probe.interface not in self.addresses:

@@ -26,7 +26,9 @@ UDP: Final = 17
 DCCP: Final = 33
 ICMPV6: Final = 58
 SCTP: Final = 132
+MH: Final = 135
 UDPLITE: Final = 136
+NO_NEXT: Final = 59
 
 PORT_PROTOCOLS: Final = frozenset({TCP, UDP, DCCP, SCTP, UDPLITE})
 
@@ -35,9 +37,9 @@ SYN: Final = 0x02
 RST: Final = 0x04
 ACK: Final = 0x10
 
-#: IPv6 extension headers (and "no next header"): as a protocol number they would be parsed as
-#: headers and not judged as a protocol (net/ipv6/exthdrs_core.c, ipv6_ext_hdr()).
-EXTENSION_HEADERS: Final = frozenset({0, 43, 44, 51, 59, 60})
+#: IPv6 extension headers: as a protocol number they would be parsed as headers and not judged as a
+#: protocol (net/ipv6/exthdrs_core.c, ipv6_ext_hdr()).
+EXTENSION_HEADERS: Final = frozenset({0, 43, 44, 51, 60})
 
 #: ICMP requests that conntrack accepts as a new connection, with the type of their answer
 #: (icmp_new() and invmap[] in nf_conntrack_proto_icmp.c; the same names in _icmpv6.c).
@@ -49,6 +51,8 @@ _CLIENT_TAG: Final = 0x11111111
 _SERVER_TAG: Final = 0x22222222
 _COOKIE: Final = b"cook"
 _OPAQUE: Final = bytes(16)
+#: A Binding Refresh Request (RFC 6275, 6.1.2): type 0, and "no next header" as its payload.
+_MOBILITY: Final = struct.pack("!BBBBHH", NO_NEXT, 0, 0, 0, 0, 0)
 _DATA: Final = b"probe..."
 
 
@@ -190,7 +194,7 @@ def _layer4(probe: Probe, ident: int, moment: int, pseudo: int, flags: int) -> b
         kind = ICMP_ANSWER[probe.family][probe.icmp_type] if answering else probe.icmp_type
         sequence = 2 if moment == _LATER else 1
         return _icmp(pseudo, probe.family, kind, probe.icmp_code, ident, sequence)
-    return _OPAQUE
+    return _MOBILITY if protocol == MH else _OPAQUE
 
 
 def _packet(probe: Probe, ident: int, moment: int, flags: int) -> bytes:

@@ -7,9 +7,11 @@ matches that ipt2np leaves undecided are asked as well, for an undecided match m
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -17,7 +19,7 @@ import pytest
 from .differential import PLAIN, Mismatch, against, ask, story
 from .generate import HOST_ADDRESSES
 from .host import KernelHost
-from .probe import ACK, DCCP, FIN, ICMP, ICMPV6, SCTP, TCP, UDP, UDPLITE, Probe
+from .probe import ACK, DCCP, FIN, ICMP, ICMPV6, MH, NO_NEXT, SCTP, TCP, UDP, UDPLITE, Probe
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
 
@@ -25,6 +27,7 @@ _OWN: Final = {4: ("10.0.0.1", "10.1.0.1"), 6: ("fd00::1", "fd00:1::1")}
 _BASE: Final = {4: int(ip_address("198.18.0.0")), 6: int(ip_address("2001:db8:1::"))}
 CHAINS: Final = 30
 """In one ruleset: more need fewer loads, but the product of all that they tell apart grows."""
+IPCOMP: Final = 108
 _PORTS: Final = ((40000, 22), (1023, 23), (1024, 21), (22, 1), (1, 65535), (65535, 80), (0, 22), (5, 0))
 
 
@@ -53,7 +56,8 @@ _ANY_FAMILY: Final = (
     "-p tcp -m tcp %--syn", "-p tcp -m tcp %--tcp-option 2", "-p tcp -m tcp --dport 22 %--syn",
     *(f"-p sctp -m sctp %--chunk-types {kinds}" for kinds in (
         "any INIT", "all INIT", "only INIT", "any DATA", "only INIT,DATA", "any COOKIE_ECHO", "only COOKIE_ECHO",
-        "all INIT,COOKIE_ECHO", "any ALL", "all ALL", "only ALL", "any NONE", "all NONE", "only NONE")),
+        "all INIT,COOKIE_ECHO", "any INIT,DATA:b", "all DATA:B", "only INIT,ABORT:t",
+        "any ALL", "all ALL", "only ALL", "any NONE", "all NONE", "only NONE")),
     *(f"-p dccp -m dccp %--dccp-types {kinds}" for kinds in ("REQUEST", "RESPONSE", "DATA,ACK", "REQUEST,INVALID")),
     *(f"-m {match} {states}" for states in (
         "NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED", "NEW,INVALID", "RELATED,ESTABLISHED",
@@ -79,16 +83,32 @@ _ANY_FAMILY: Final = (
     "-m addrtype %--src-type UNSPEC", "-m addrtype %--src-type UNICAST,LOCAL",
     "-m addrtype %--src-type UNSPEC,MULTICAST", "-m addrtype --dst-type LOCAL %--src-type UNICAST",
     "-m pkttype %--pkt-type unicast", "-m pkttype %--pkt-type host", "-m pkttype %--pkt-type broadcast",
-    "-m pkttype %--pkt-type multicast",
+    "-m pkttype %--pkt-type multicast", "-m pkttype %--pkt-type otherhost",
     "-m mark %--mark 0x0", "-m mark %--mark 0x1/0x1", "-m connmark %--mark 0x0",
-    "-m mac %--mac-source 02:00:00:00:01:00",
-    "-m length %--length 20:60", "-m string %--string probe --algo bm", "-m u32 %--u32 0=0", "-m dscp %--dscp 0x00",
+    "-m mac %--mac-source 02:00:00:00:01:00", "-m nfacct --nfacct-name free", "-m nfacct --nfacct-name spent",
+    *(f"-p ipcomp -m ipcomp {o}" for o in (
+        "", "%--ipcompspi 0", "%--ipcompspi 5:9", "%--ipcompspi 0:65535", "%--ipcompspi 70000:", "%--ipcompspi 9:5",
+        "--ipcompspi : --compres")),
+    *(f"-m length %--length {lengths}" for lengths in ("20:60", "0:19", "0:39", "0:40", "40:65535", ":", "60:20", "21:")),
+    *(f"-m policy --dir in {o}" for o in ("--pol none", "--pol ipsec", "--pol ipsec --strict %--proto esp --reqid 1")),
+    *(f"-m physdev %--physdev-{o}" for o in ("is-in", "is-out", "is-bridged", "out eth0", "in eth+", "out +")),
+    *(f"-m tos %--tos {o}" for o in ("0x10/0x3f", "0/0", "1/0", "0xff/0x0f", "Normal-Service")),
+    *(f"-m time {o}" for o in (
+        "", "%--weekdays Mon,Tue,Wed,Thu,Fri,Sat,Sun", "--monthdays 0", "--datestop 1970-01-01", "--datestart 2001",
+        "--timestart 12:00 --timestop 11:59 --contiguous")),
+    *(f"-m socket {o}" for o in ("--transparent", "--nowildcard", "--restore-skmark")),
+    "-p tcp -m tcpmss %--mss 1:65535", "-m rateest --rateest one %--rateest-lt --rateest-bps 8bit",
+    "-m string %--hex-string |45| --algo kmp", "-m string %--string probe --algo bm",
+    "-m u32 %--u32 0=0", "-m dscp %--dscp 0x00",
     "-m physdev %--physdev-in eth0", "-m time --timestart 00:00 --timestop 23:59",
-    "-m statistic --mode nth --every 2 --packet 0", "-m statistic --mode random %--probability 0.5",
+    "-m statistic --mode nth --every 2 --packet 0", "-m statistic --mode nth %--every 1 --packet 0",
+    "-m statistic --mode random %--probability 0", "-m statistic --mode random %--probability 1",
+    "-m statistic --mode random %--probability 0.5",
     "-m limit --limit 10000/sec --limit-burst 10000",
     "-m hashlimit --hashlimit-upto 10000/sec --hashlimit-burst 10000 --hashlimit-mode srcip --hashlimit-name a",
     "-m hashlimit --hashlimit-above 10000/sec --hashlimit-burst 10000 --hashlimit-mode srcip --hashlimit-name b",
     "-m connlimit --connlimit-upto 60000", "-m connlimit --connlimit-above 60000", "-m quota %--quota 100000000",
+    "-m quota %--quota 19",
     "-m connlimit --connlimit-above 0", "-m connlimit --connlimit-upto 0",
     "-m recent %--set --name one --rsource", "-m recent %--rcheck --name two --rsource",
     "-m recent %--update --seconds 60 --hitcount 4 --name three --rsource",
@@ -106,7 +126,9 @@ _OWN_FAMILY: Final = {
         "-m conntrack %--ctorigdst 10.0.0.1", "-m conntrack %--ctorigsrc 198.18.0.0/16",
         "-m conntrack --ctstate NEW,INVALID %--ctorigdst 10.0.0.1", "-m conntrack %--ctreplsrc 10.0.0.1",
         "-m conntrack %--ctrepldst 198.18.0.0/16", "-p ah -m ah %--ahspi 5",
-        "%-f", "-m ttl --ttl-eq 64", "-m realm %--realm 0", "%-p icmp", "%-p ipv6-icmp",
+        "%-f", "-m ttl %--ttl-eq 64", "-m ttl --ttl-lt 0", "-m ttl --ttl-gt 255", "-m ttl --ttl-gt 63",
+        *(f"-m realm %--realm {realm}" for realm in ("0", "5", "0x5/0x3", "0/0")), "-p tcp -m osf %--genre Linux",
+        "%-p icmp", "%-p ipv6-icmp",
         "-m addrtype %--dst-type BROADCAST", "-m addrtype %--src-type BROADCAST", "-m addrtype %--src-type BLACKHOLE",
         "-m addrtype --dst-type PROHIBIT,THROW,NAT,XRESOLVE", "-m addrtype %--dst-type LOCAL,BROADCAST",
         *(f"-p icmp -m icmp %--icmp-type {kind}" for kind in (
@@ -125,7 +147,12 @@ _OWN_FAMILY: Final = {
         "-m conntrack --ctstate NEW,INVALID %--ctorigdst fd00::1", "-m conntrack %--ctreplsrc fd00::1",
         "-m conntrack %--ctrepldst 2001:db8::/32", "-m ah %--ahspi 5", "-m dst %--dst-len 8", "-m hbh %--hbh-len 8",
         "-m hl %--hl-eq 64",
-        "-m hl --hl-eq 64", "-m frag --fragid 0", "-m eui64", "-m ipv6header --header hop --soft",
+        "-m hl --hl-eq 64", "-m frag --fragid 0", "-m eui64",
+        *(f"-m ipv6header %--header {headers}" for headers in (
+            "hop --soft", "esp", "none", "prot", "esp,none", "esp,prot --soft", "none --soft", "hop,prot", "auth --soft")),
+        *(f"-m rt {o}" for o in ("", "%--rt-type 0", "%--rt-segsleft 0:", "--rt-type 0 --rt-0-res")),
+        *(f"-m srh {o}" for o in ("", "%--srh-next-hdr 6", "%--srh-tag 0", "%--srh-psid fd00::/16")),
+        *(f"-p mh -m mh {o}" for o in ("", "%--mh-type 0", "%--mh-type 1:255", "%--mh-type 0:255")),
         "%-p ipv6-icmp", "%-p icmp",
         *(f"-p ipv6-icmp -m icmp6 %--icmpv6-type {kind}" for kind in (
             "255", "254", "1", "1/4", "128", "128/0", "128/1", "129", "135", "ping", "pong", "no-route", "port-unreachable",
@@ -172,6 +199,7 @@ def ruleset(family: int, each: Sequence[Single]) -> str:
     width = {4: 32, 6: 128}[family]
     lines = ["*filter", ":INPUT DROP [0:0]", ":FORWARD ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]"]
     lines += [f":M{number} - [0:0]" for number in range(len(each))]
+    lines.append("-A OUTPUT -j RATEEST --rateest-name one --rateest-interval 250ms --rateest-ewmalog 500ms")
     lines += [f"-A INPUT -s {source(family, number)}/{width} -j M{number}" for number in range(len(each))]
     for number, single in enumerate(each):
         if single.opened:
@@ -190,7 +218,7 @@ def probes(family: int, count: int) -> list[Probe]:
             for step, protocol in enumerate((TCP, UDP, SCTP, DCCP)):
                 destination, interface = ways[(number + turn + step) % len(ways)]
                 made.append(Probe(family, where, destination, protocol, sport, dport, interface=interface))
-        for turn, protocol in enumerate((47, 50, 132 + 123, ICMPV6 if family == 4 else ICMP)):
+        for turn, protocol in enumerate((47, 50, IPCOMP, MH, 255, ICMPV6 if family == 4 else ICMP)):
             destination, interface = ways[(number + turn) % len(ways)]
             made.append(Probe(family, where, destination, protocol, interface=interface))
         made.append(Probe(family, where, _OWN[family][0], UDPLITE, 40000, 22))
@@ -206,6 +234,8 @@ def probes(family: int, count: int) -> list[Probe]:
 @FAMILIES
 def test_each_match_alone(host: KernelHost, family: int) -> None:
     assert host.addresses == HOST_ADDRESSES
+    for arguments in (["free"], ["spent", "0"]):
+        host.run(sys.executable, str(Path(__file__).with_name("accounting.py")), *arguments)
     every = singles(family)
     guilty: dict[str, list[Mismatch]] = {}
     for start in range(0, len(every), CHAINS):
@@ -215,3 +245,15 @@ def test_each_match_alone(host: KernelHost, family: int) -> None:
         for found in against(heard, [PLAIN]):
             guilty.setdefault(str(names[found.probe.source]), []).append(found)
     assert not guilty, "\n".join(story(name, found, 2) for name, found in guilty.items())
+
+
+def test_no_next_header_is_a_protocol_that_conntrack_takes_for_invalid(host: KernelHost) -> None:
+    matches = ("-p ipv6-nonxt", "-m ipv6header --header none", "-m ipv6header ! --header none",
+               "-m ipv6header --header prot",
+               "-m ipv6header ! --header esp,prot --soft", "-m state --state INVALID", "-m conntrack --ctstate NEW",
+               "-m conntrack ! --ctstate NEW --ctorigsrc 2001:db8::/32")  # fmt: skip
+    each = [Single(match) for match in matches]
+    asked = [Probe(6, source(6, number), _OWN[6][0], NO_NEXT) for number in range(len(each))]
+    heard = ask(ruleset(6, each), 6, host, asked)
+    assert heard.first == [True, True, False, False, True, True, False, True]
+    assert not list(against(heard, [PLAIN]))

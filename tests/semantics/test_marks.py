@@ -139,3 +139,13 @@ def test_known_bits_are_right_and_unknown_ones_may_be_anything(
         for mine, true in ((vague.packet, real.packet), (vague.connection, real.connection)):
             assert true.known == FULL
             assert mine.value == true.value & mine.known
+
+
+def test_a_match_that_restores_the_mark_of_a_socket_leaves_every_mark_open() -> None:
+    restore = "-A PREROUTING -p tcp -m socket --transparent --restore-skmark"
+    mangle = (restore, "-A PREROUTING -j CONNMARK --save-mark")
+    for mark in ("-m mark --mark 0", "-m mark --mark 1", "-m connmark --mark 1"):
+        assert judged(f"{mark} -j ACCEPT", mangle=mangle) == "undecided"
+    assert (
+        judged("-m mark --mark 0 -j ACCEPT", mangle=(restore.replace(" --restore-skmark", ""),)) == "accept"
+    )

@@ -91,8 +91,8 @@ _CODES = (
          "The policy compares source addresses. Behind a load balancer or node port that rewrites them it sees another address.",
          "Use externalTrafficPolicy: Local, direct server return or the PROXY protocol, or connect directly."),
     Code("N2P108", _I, "plain headers are assumed",
-         "Packets carry no IPv6 extension headers (routing, hop-by-hop, destination, fragment, mobility, authentication); rules that test "
-         "for them are settled that way.",
+         "Packets carry no IPv6 extension headers (routing, hop-by-hop, destination, fragment, authentication) and no IPv4 options; rules "
+         "that test for them, or that read bytes behind them, are settled that way.",
          "Switch it off with --assume plain-header=undecided."),
     Code("N2P110", _I, "rules of a known program are in the file",
          "The file has the chains that a front end, a container engine, a CNI or another program makes. They are told by the program's name, "

@@ -212,6 +212,10 @@ class PacketSpace:
         """Packets whose ``field`` (not an address) is ``value``."""
         return self._span(field, field.bits, ((value, value),))
 
+    def bit(self, field: Field, place: int) -> PacketSet:
+        """Packets in whose ``field`` the bit at ``place`` is set; 0 is the first, most significant one."""
+        return PacketSet(self, self.diagram.node(field.first + place, FALSE, TRUE))
+
     def addresses(self, field: Field, addresses: AddressSet) -> PacketSet:
         """Packets of the set's family whose source or destination is among ``addresses``."""
         inside = self._span(field, ADDRESS_BITS[addresses.family], addresses.ranges)

@@ -33,7 +33,11 @@ ASSUMPTIONS: tuple[Assumption, ...] = (
     Assumption(
         "fragment", "whole", "INPUT sees whole packets: conntrack reassembles fragments before any rule looks"
     ),
-    Assumption("plain-header", "plain", "packets carry none of the IPv6 extension headers that rules test"),
+    Assumption(
+        "plain-header",
+        "plain",
+        "packets carry none of the IPv6 extension headers and IPv4 options that rules test or reckon with",
+    ),
     Assumption(
         "interface", UNDECIDED, "packets come in on no interface in particular, and never on lo", ("given",)
     ),

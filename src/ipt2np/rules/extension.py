@@ -77,6 +77,8 @@ class Option:
     """The values with which iptables-save leaves the option out, unless negated; None where it never does."""
     repeats: bool = False
     """True where the option may stand more than once, each time with its own meaning."""
+    optional: bool = False
+    """True where the value may be left out: the next word is one unless it begins with ``-`` or ``!``."""
 
     @property
     def name(self) -> str:
@@ -98,10 +100,11 @@ def option(
     default: tuple[object, ...] | None = None,
     unsaid: tuple[object, ...] | None = None,
     repeats: bool = False,
+    optional: bool = False,
 ) -> Option:
     """An ``Option`` in the short form that tables of options are written in."""
     given = kinds if isinstance(kinds, tuple) else (kinds,)
-    return Option(names, given, negatable, means, saved, default, unsaid, repeats)
+    return Option(names, given, negatable, means, saved, default, unsaid, repeats, optional)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,10 @@ class MatchExtension(Extension):
     def tested_marks(self, clauses: tuple[Clause, ...], view: View) -> tuple[int, int]:
         """The bits of the packet's and of the connection's mark that the match tests."""
         return 0, 0
+
+    def changes_mark(self, clauses: tuple[Clause, ...]) -> bool:
+        """True where the match itself may give the packet another mark."""
+        return False
 
     def meaning(self, clauses: tuple[Clause, ...], view: View) -> Meaning:
         """The packets that the match holds for: every clause holds."""

@@ -67,6 +67,11 @@ def string(most: int = 0, *, least: int = 0, cut: bool = False, title: str = "TE
     return Kind(title, read, lambda value, family: quoted(str(value)), "text")
 
 
+def unquoted(most: int, *, title: str = "NAME") -> Kind:
+    """A name, cut to ``most`` bytes as the kernel keeps it, and printed as it is, without quotes."""
+    return Kind(title, string(most, cut=True).read, _as_it_is, "name")
+
+
 def integer(high: int = 0xFFFFFFFF, low: int = 0, *, title: str = "N", hexadecimal: bool = False) -> Kind:
     """A number from ``low`` to ``high``, read as strtoul(3) does, written in decimal or as ``0x…``."""
 
@@ -84,8 +89,13 @@ number = integer(2**64 - 1)
 """Any number of at most 64 bits."""
 
 
-def integer_range(high: int = 0xFFFFFFFF, *, separator: str = ":", title: str = "N[:N]") -> Kind:
-    """``FIRST[:LAST]`` as a pair; either end left out is the least or greatest number. One number is written alone."""
+def integer_range(
+    high: int = 0xFFFFFFFF, *, separator: str = ":", title: str = "N[:N]", ordered: bool = True
+) -> Kind:
+    """``FIRST[:LAST]`` as a pair; either end left out is the least or greatest number. One number is written alone.
+
+    Unless ``ordered``, a range that ends before it begins is read as well: the kernel takes it, and nothing is in it.
+    """
 
     def one(text: str, otherwise: int) -> int:
         if not text:
@@ -103,7 +113,7 @@ def integer_range(high: int = 0xFFFFFFFF, *, separator: str = ":", title: str = 
             raise ValueFault("a number is missing", f"FIRST{separator}LAST, each from 0 to {high}")
         low = one(first, 0)
         top = one(last, high) if middle else low
-        if top < low:
+        if ordered and top < low:
             raise ValueFault(
                 f"the range {text} ends before it begins", f"FIRST{separator}LAST with FIRST <= LAST"
             )
@@ -490,3 +500,37 @@ mac_address = Kind("XX:XX:XX:XX:XX:XX", _read_mac_address, _as_it_is, "00:11:22:
 def plain_string(most: int, *, title: str = "NAME") -> Kind:
     """Text of which the kernel keeps ``most`` bytes and which iptables-save never quotes."""
     return Kind(title, string(most, least=1, cut=True, title=title).read, _as_it_is, "name")
+
+
+# -- addresses under a mask that does not change them -----------------------------------------------------
+
+
+def _host(text: str, family: int) -> int:
+    """One address as getaddrinfo(3) reads it: unlike behind -s, ``10.1`` is 10.0.0.1."""
+    if family == 4 and re.fullmatch(r"[0-9A-Fa-fXx]+(\.[0-9A-Fa-fXx]+){0,2}", text):
+        try:
+            return int.from_bytes(socket.inet_aton(text), "big")
+        except OSError:
+            pass
+    return _address(text, family)
+
+
+def _read_host_mask(text: str, family: int) -> Network:
+    host_text, slash, mask_text = text.partition("/")
+    full = (1 << ADDRESS_BITS[family]) - 1
+    mask = _mask(mask_text, family) if slash else full
+    tail = full & ~mask
+    return Network(_host(host_text, family), mask if tail & (tail + 1) == 0 else full)
+
+
+def _write_host_mask(value: Network, family: int) -> str:
+    return value.text(family).removesuffix(f"/{ADDRESS_BITS[family]}")
+
+
+host = Kind("ADDRESS", _host, lambda value, family: saved_address(value, family), "10.0.0.1", "fd00::1")
+"""One address as an integer, in the short forms of inet_aton(3) too."""
+host_mask = Kind("ADDRESS[/MASK]", _read_host_mask, _write_host_mask, "10.0.0.1/8", "fd00::1/8")
+"""An address under a mask: bits outside the mask are kept and printed, a full mask is not.
+
+A mask that is no prefix becomes a full one (iptables 1.8.9, xtopt_parse_plenmask()).
+"""

@@ -31,7 +31,7 @@ from ipt2np.semantics.facts import Facts
 from ipt2np.semantics.local import PortMapping, local, port_mappings
 from ipt2np.semantics.outcomes import ADDRESS, IMPOSSIBLE, INTERFACE, Can, Outcomes
 from ipt2np.semantics.provenance import Policy, Provenance
-from ipt2np.semantics.states import INPUT_PATH, ChainKey, effect_of
+from ipt2np.semantics.states import INPUT_PATH, ChainKey, changes_mark_in_passing, effect_of
 from ipt2np.semantics.walk import Elsewhere, Walk, Walker
 
 PORT_PROTOCOLS = (6, 17, 33, 132, 136)
@@ -284,10 +284,13 @@ def _onward(outcomes: Outcomes, outcome: int, rest: int) -> int:
 def _elsewhere(others: Sequence[Ruleset]) -> Elsewhere:
     """What the other rulesets of a host may do to packets before, or while, one looks at them."""
 
-    def first(*effects: Effect) -> int | None:
-        return next((rule.number for o in others for rule in o.rules if effect_of(rule) in effects), None)
+    rules = [rule for other in others for rule in other.rules]
 
-    return Elsewhere(first(Effect.UNTRACK), first(Effect.MARK), first(Effect.REWRITE, Effect.UNKNOWN))
+    def first(*effects: Effect) -> int | None:
+        return next((rule.number for rule in rules if effect_of(rule) in effects), None)
+
+    marks = (r.number for r in rules if effect_of(r) is Effect.MARK or changes_mark_in_passing(r))
+    return Elsewhere(first(Effect.UNTRACK), next(marks, None), first(Effect.REWRITE, Effect.UNKNOWN))
 
 
 def _connections(space: PacketSpace, outcomes: Outcomes, halves: Mapping[Half, PacketMap]) -> PacketMap:

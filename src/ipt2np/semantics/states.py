@@ -90,6 +90,11 @@ def effect_of(rule: Rule) -> Effect:
     return rule.target.effect
 
 
+def changes_mark_in_passing(rule: Rule) -> bool:
+    """True where one of the rule's matches may change the packet's mark, whatever becomes of the packet."""
+    return any(use.extension.changes_mark(use.clauses) for use in rule.matches)
+
+
 class Relevance(NamedTuple):
     """Bits of the two marks that some rule still tests."""
 

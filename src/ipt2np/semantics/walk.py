@@ -19,7 +19,7 @@ from functools import cache
 
 from ipt2np.packets import PacketMap, PacketSet
 from ipt2np.rules.extension import Effect
-from ipt2np.rules.marks import FULL, UNKNOWN, Bits, Marks
+from ipt2np.rules.marks import FULL, UNKNOWN, UNKNOWN_MARKS, Bits, Marks
 from ipt2np.rules.matches.conntrack import has_connection
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Chain, Jump, Rule, Ruleset, TargetUse
@@ -33,6 +33,7 @@ from ipt2np.semantics.states import (
     Flow,
     Rewrite,
     State,
+    changes_mark_in_passing,
     effect_of,
 )
 
@@ -125,6 +126,8 @@ class Walker:
             if any(use.extension.tested_marks(use.clauses, view))
         }
         self._merged = self._merges()
+        # A match that changes the mark may do so before any other match looks at it.
+        self._marks_known = not any(changes_mark_in_passing(rule) for rule in ruleset.rules)
         self._translates = any(
             isinstance(rule.target, TargetUse) and rule.target.extension.name in SOURCE_NAT
             for key in self.below.get(("nat", "INPUT"), ())
@@ -210,7 +213,7 @@ class Walker:
             half=half,
             hook=hook,
             tracked=state.tracked,
-            marks=state.marks,
+            marks=state.marks if self._marks_known else UNKNOWN_MARKS,
             rewritten=True if state.nat is not None else None if merged else False,
             wire=not merged,
             translates=half is Half.LATER and self._translates,

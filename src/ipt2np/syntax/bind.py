@@ -109,6 +109,10 @@ class _Binder:
             return Word(word.text[1:], word.column + 1, word.width - 1, "word")
         return word
 
+    def value_follows(self) -> bool:
+        """True where the next word cannot be an option or its negation."""
+        return self.at < len(self.words) and not self.words[self.at].text.startswith(("-", "!"))
+
     def bind(self) -> tuple[tuple[MatchUse, ...], TargetUse | Jump | None]:
         negated: Word | None = None
         last: Word | None = None
@@ -304,7 +308,7 @@ class _Binder:
 
     def clause(self, loaded: _Loaded, declared: Option, word: Word, negated: Word | None) -> None:
         values: list[object] = []
-        for kind in declared.kinds:
+        for kind in declared.kinds if not declared.optional or self.value_follows() else ():
             value = self.take(word, f"a value for {word.text}")
             if value.role == "not" and not values and negated is None:
                 negated = value

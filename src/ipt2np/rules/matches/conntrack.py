@@ -29,6 +29,9 @@ PORTED = ((6, 6), (17, 17), (132, 132))
 ICMP_PROTOCOLS = ((1, 1), (58, 58))
 """Conntrack takes the other family's ICMP for INVALID, whatever its type (nf_conntrack_icmp_packet())."""
 
+NO_NEXT_HEADER = 59
+"""In IPv6 nothing follows such a packet's header that conntrack could look at (ipv6_skip_exthdr())."""
+
 
 def _icmp(view: View, table: tuple[tuple[int, tuple[int, ...]], ...]) -> PacketSet:
     result = view.space.nothing
@@ -41,8 +44,10 @@ def _icmp(view: View, table: tuple[tuple[int, tuple[int, ...]], ...]) -> PacketS
 
 def opening(view: View) -> PacketSet:
     """Packets that conntrack takes for the beginning of a connection."""
-    icmp = view.space.values(Field.PROTOCOL, ICMP_PROTOCOLS)
-    return ~icmp | _icmp(view, ICMP_OPENING[view.family])
+    others = ~view.space.values(Field.PROTOCOL, ICMP_PROTOCOLS)
+    if view.family == 6:
+        others -= view.space.value(Field.PROTOCOL, NO_NEXT_HEADER)
+    return others | _icmp(view, ICMP_OPENING[view.family])
 
 
 def in_state(view: View, state: str) -> PacketSet:

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from ipt2np.rules.extension import MatchExtension, option
+from ipt2np.rules.extension import Kind, MatchExtension, ValueFault, option
 from ipt2np.rules.meaning import Meaning, View
-from ipt2np.rules.values import words_of
 
-NAMES = ("UNICAST", "HOST", "BROADCAST", "BCAST", "MULTICAST", "MCAST", "OTHERHOST")
+TYPES = {
+    "unicast": "unicast", "host": "unicast", "broadcast": "broadcast", "bcast": "broadcast",
+    "multicast": "multicast", "mcast": "multicast", "otherhost": "otherhost",
+}  # fmt: skip
+"""Names, and the one that iptables-save prints."""
 
 
-def _type(view: View, types: frozenset[str]) -> Meaning:
-    meaning = view.constantly(bool(types & {"UNICAST", "HOST"}))
-    return view.assumed("unicast", meaning, "how the packet was delivered on the link")
+def _read(text: str, family: int) -> str:
+    if text.lower() not in TYPES:
+        raise ValueFault(f"{text!r} is no type of packet", "one of " + ", ".join(TYPES))
+    return TYPES[text.lower()]
+
+
+def _delivered(view: View, kind: str) -> Meaning:
+    """Packets for other hosts are dropped before any table (net/ipv4/ip_input.c, ip_rcv_core())."""
+    if kind == "otherhost":
+        return view.never()
+    return view.assumed("unicast", view.constantly(kind == "unicast"), "how the link delivered the packet")
 
 
 class Pkttype(MatchExtension):
@@ -21,8 +32,9 @@ class Pkttype(MatchExtension):
     options = (
         option(
             "--pkt-type",
-            kinds=words_of(*NAMES),
+            kinds=Kind("TYPE", _read, lambda value, family: str(value), "unicast"),
             negatable=True,
-            means=_type,
+            means=_delivered,
         ),
     )
+    required = (("--pkt-type",),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ipt2np.packets import Field
 from ipt2np.packets.intervals import Range
 from ipt2np.rules.extension import option
@@ -40,3 +42,5 @@ PORT_OPTIONS = (
         unsaid=_EVERY,
     ),
 )
+SAID_PORT_OPTIONS = tuple(replace(each, unsaid=None) for each in PORT_OPTIONS)
+"""The same for matches that print the range of all ports too."""

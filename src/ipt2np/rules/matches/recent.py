@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from ipt2np.rules.extension import MatchExtension, option
+from ipt2np.packets.intervals import ADDRESS_BITS
+from ipt2np.rules.extension import Kind, MatchExtension, ValueFault, option
 from ipt2np.rules.matches.rate import WHY
 from ipt2np.rules.meaning import Meaning, View
 from ipt2np.rules.model import Clause
-from ipt2np.rules.values import number, word
+from ipt2np.rules.values import host, integer, unquoted
 
-DEFAULT_LIST = "DEFAULT"
+OPERATIONS = ("--set", "--rcheck", "--update", "--remove")
+SIDES = ("--rsource", "--rdest")
 
 
 def list_name(clauses: tuple[Clause, ...]) -> str:
     """The list that a use of the match works on."""
-    return next((str(c.values[0]) for c in clauses if c.option == "--name"), DEFAULT_LIST)
+    return next(str(c.values[0]) for c in clauses if c.option == "--name")
+
+
+def _write_signed(value: int, family: int) -> str:
+    """As libxt_recent prints its 32 bits: with a sign."""
+    return str(value - (1 << 32) if value >> 31 else value)
+
+
+_seconds = Kind("SECONDS", integer(low=1).read, _write_signed, "60")
 
 
 class Recent(MatchExtension):
@@ -21,24 +31,31 @@ class Recent(MatchExtension):
 
     name = "recent"
     options = (
-        option("--set", negatable=True),
-        option("--rcheck", negatable=True),
-        option("--update", negatable=True),
-        option("--remove", negatable=True),
-        *(option(name, kinds=number) for name in ("--seconds", "--hitcount")),
+        *(option(operation, negatable=True) for operation in OPERATIONS),
+        option("--seconds", kinds=_seconds),
         option("--reap"),
+        option("--hitcount", kinds=integer(), unsaid=(0,)),
         option("--rttl"),
-        option("--name", kinds=word),
-        option("--mask", kinds=word),
-        option("--rsource"),
-        option("--rdest"),
+        option("--name", kinds=unquoted(199), default=("DEFAULT",)),
+        option("--mask", kinds=host),
+        *(option(side) for side in SIDES),
     )
+    required = exclusive = (OPERATIONS,)
+
+    def normal(self, clauses: tuple[Clause, ...], family: int) -> tuple[Clause, ...]:
+        """The last of ``--rsource`` and ``--rdest`` counts; the mask is said even where it is a full one."""
+        given = {clause.option for clause in clauses}
+        if "--reap" in given and "--seconds" not in given:
+            raise ValueFault("--reap needs --seconds", "--seconds with a number", "--reap")
+        sides = [clause for clause in clauses if clause.option in SIDES][-1:] or [Clause(SIDES[0])]
+        kept = [clause for clause in clauses if clause.option not in SIDES]
+        if "--mask" not in given:
+            kept.append(Clause("--mask", False, ((1 << ADDRESS_BITS[family]) - 1,)))
+        return super().normal((*kept, *sides), family)
 
     def meaning(self, clauses: tuple[Clause, ...], view: View) -> Meaning:
         """A fresh, slow source was not seen so often; whether it was seen at all depends on other rules."""
-        asked = next((c for c in clauses if c.option in ("--set", "--rcheck", "--update", "--remove")), None)
-        if asked is None:
-            return view.undecided("what the recent list holds")
+        asked = next(c for c in clauses if c.option in OPERATIONS)
         if asked.option == "--set":
             held = view.always()
         else:
