@@ -29,7 +29,7 @@ from ipt2np.rules.assumptions import Assumptions
 from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Rule, Ruleset
 from ipt2np.semantics import Can, Decision, Facts, decide
-from ipt2np.syntax.dump import parse_ruleset
+from ipt2np.syntax.dump import parse_ruleset, parse_rulesets
 
 try:
     __version__ = version("ipt2np")
@@ -80,6 +80,7 @@ __all__ = [
     "draft",
     "ledger",
     "parse_ruleset",
+    "parse_rulesets",
     "prove",
     "render",
     "translate",

@@ -95,8 +95,9 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
     )
     plan = translate(decision, options.in_doubt)
     cni = CNIS[options.cni]
-    names = ", ".join(ruleset.file for ruleset in (*rulesets, *also))
-    source = ", ".join(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in (*rulesets, *also))
+    every = (*rulesets, *also)
+    names = ", ".join(dict.fromkeys(ruleset.file for ruleset in every))
+    source = ", ".join(dict.fromkeys(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in every))
     fitted = cni.fit(plan, options.identity, source)
     findings = [
         *decision_findings(decision, options.in_doubt),

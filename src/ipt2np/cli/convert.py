@@ -54,7 +54,8 @@ def convert(
         str,
         typer.Argument(
             metavar="RULES",
-            help="What iptables-save or ip6tables-save printed (also `iptables -S`); - reads standard input.",
+            help="What iptables-save or ip6tables-save printed, or both one after the other (also `iptables -S`, or a script "
+            "of iptables commands); - reads standard input.",
         ),
     ],
     rules6: Annotated[
@@ -65,6 +66,22 @@ def convert(
             help="The same host's ip6tables-save: adds the other family to the policy.",
         ),
     ] = None,
+    dump: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=_INPUT,
+            help="Where RULES holds several dumps: take the N-th (at most one of each family).",
+        ),
+    ] = None,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going",
+            rich_help_panel=_INPUT,
+            help="Take a line that cannot be read as an undecided rule, with an error, instead of refusing the file.",
+        ),
+    ] = False,
     also_rules: Annotated[
         list[str] | None,
         typer.Option(
@@ -240,7 +257,16 @@ def convert(
             node_cidrs=tuple(cidr_of("--node-cidr", text) for text in node_cidr or []),
             version=__version__,
         )
-        inputs = _Inputs(rules, rules6, tuple(also_rules or []), ipset, addr, tuple(route or []))
+        inputs = _Inputs(
+            rules,
+            rules6,
+            tuple(also_rules or []),
+            ipset,
+            addr,
+            tuple(route or []),
+            tuple(dump or []),
+            keep_going,
+        )
         _check_outputs(output, report or [], inputs.names())
         conversion = _converted(inputs, options, quiet)
         account = [] if quiet else _account(conversion)
@@ -252,7 +278,7 @@ def convert(
 
 @dataclass(frozen=True)
 class _Inputs:
-    """The files to read, by option."""
+    """The files to read, by option, and how."""
 
     rules: str
     rules6: str | None
@@ -260,6 +286,8 @@ class _Inputs:
     ipset: str | None
     addr: str | None
     routes: tuple[str, ...]
+    dumps: tuple[int, ...]
+    keep_going: bool
 
     def names(self) -> list[str]:
         return [
@@ -317,7 +345,7 @@ def _rulesets(inputs: _Inputs) -> tuple[list[Ruleset], list[Ruleset]]:
     """The main rulesets and those beside them, all rules numbered apart; all files' faults at once."""
     from ipt2np.errors import InputError, Problem, UsageError
     from ipt2np.files import read_input
-    from ipt2np.syntax.dump import parse_ruleset
+    from ipt2np.syntax.dump import parse_rulesets
 
     main: list[Ruleset] = []
     also: list[Ruleset] = []
@@ -328,17 +356,24 @@ def _rulesets(inputs: _Inputs) -> tuple[list[Ruleset], list[Ruleset]]:
         wanted.append((inputs.rules6, 6, main))
     for name, family, into in [*wanted, *((name, None, also) for name in inputs.also)]:
         try:
-            ruleset = parse_ruleset(*read_input(name), family=family, first_number=number)
+            found = parse_rulesets(
+                *read_input(name),
+                family=family,
+                first_number=number,
+                keep_going=inputs.keep_going,
+                dumps=inputs.dumps if into is main and family is None else (),
+            )
         except InputError as error:
             problems += error.problems
             continue
-        number = max([number, *(rule.number + 1 for rule in ruleset.rules)])
-        into.append(ruleset)
+        number += sum(len(ruleset.rules) for ruleset in found)
+        into += found
     if problems:
         raise InputError(problems)
     if len({ruleset.family for ruleset in main}) < len(main):
         raise UsageError(
-            f"--rules6: {inputs.rules} holds an IPv6 ruleset already; give the IPv4 dump as RULES"
+            f"--rules6: {inputs.rules} holds an IPv6 ruleset already; give the IPv4 dump alone as RULES (--dump N picks one "
+            "of several)"
         )
     return main, also
 

@@ -53,6 +53,24 @@ _CODES = (
     Code("N2P006", _I, "the other IP family is taken to be filtered alike",
          "With --other-family same the ruleset stands for both families; rules that name addresses match only their own.",
          "Give the other family's dump by --rules6 where it differs."),
+    Code("N2P007", _I, "iptables would refuse the file as it is, but its meaning is plain",
+         "Something is written in a way that iptables-restore does not take, such as a negation behind its option, lines that end in "
+         "CR LF, or a prompt above the dump. There is one way to understand it, and it was read that way.",
+         "None needed."),
+    Code("N2P008", _E, "a line cannot be read",
+         "With --keep-going a line that cannot be read is taken as undecided: the kernel may have refused it, or hold a rule that matches any "
+         "packet and does anything. What was readable of its matches still bounds it.",
+         "Correct the line, or settle it with --assume rule:LINE=no-match where it does not matter."),
+    Code("N2P009", _W, "another backend holds rules too",
+         "A comment of the dump says that the host has rules of the other iptables backend beside these. The kernel asks both, and a packet "
+         "must be accepted by both.",
+         "Give what the other backend's iptables-legacy-save or iptables-nft-save prints by --also-rules."),
+    Code("N2P010", _I, "the dump is that of one backend",
+         "Its first line names the backend that it was made with. Where the host has rules of the other backend as well, they are not in it.",
+         "Run the other backend's iptables-legacy-save or iptables-nft-save; if it prints rules, give them by --also-rules."),
+    Code("N2P013", _W, "nft itself made rules that iptables-save cannot print",
+         "A comment of the dump says that a table is incompatible: someone changed it by nft. What it does is not known here.",
+         "Look at it with nft list ruleset, and put what matters into iptables rules."),
     Code("N2P012", _W, "the host has no such interface",
          "Rules name an interface that the host's own dumps (--addr, --route) do not have, or that nothing comes in on: it is down, a port "
          "of a bridge, or known by another name. By those facts the rules match nothing.",

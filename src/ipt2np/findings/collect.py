@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ipt2np.errors import Location
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.finding import Difference, Finding, Predicted
 from ipt2np.findings.ipsets import interfaces_in, ipset_findings, looks_at, missing_remedy
@@ -18,17 +20,29 @@ from ipt2np.rules.extension import Effect
 from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Jump, Rule
 from ipt2np.rules.names import protocol_name
+from ipt2np.rules.unread import why_unread
 from ipt2np.semantics import Can, Decision
 from ipt2np.semantics.decide import CONNECTION_PROTOCOLS, Side
 from ipt2np.semantics.existing import UNNAMEABLE_SOURCES
 from ipt2np.semantics.local import published
 from ipt2np.semantics.nat import Rewriting
 from ipt2np.semantics.outcomes import ADDRESS, CONNTRACK, IMPOSSIBLE, INTERFACE, WAYS
+from ipt2np.semantics.provenance import Policy
 from ipt2np.semantics.replies import reply_rules
 from ipt2np.semantics.states import effect_of
 
 SHOWN_PORTS = 6
-_NOTE_CODES = {"family-assumed": "N2P001", "undeclared-chain": "N2P004"}
+_NOTE_CODES = {
+    "family-assumed": "N2P001",
+    "undeclared-chain": "N2P004",
+    "lenient": "N2P007",
+    "unread": "N2P008",
+    "other-backend": "N2P009",
+    "one-backend": "N2P010",
+    "beyond-iptables": "N2P013",
+}
+_OF_ONE_BACKEND = ("other-backend", "one-backend")
+"""Notes that have no point where the other backend's ruleset was given too."""
 _ASSUMPTION_CODES = {
     "state": "N2P101",
     "fragment": "N2P102",
@@ -95,15 +109,17 @@ def input_findings(decision: Decision) -> list[Finding]:
     """What the files say, or leave out."""
     result: list[Finding] = []
     for ruleset in decision.rulesets:
+        alone = sum(each.family == ruleset.family for each in decision.rulesets) == 1
         result += [
             Finding(
                 _NOTE_CODES[note.kind],
                 note.message,
-                remedy(_NOTE_CODES[note.kind]),
+                "correct the line" if note.kind == "unread" else remedy(_NOTE_CODES[note.kind]),
                 file=note.location.file,
                 line=note.location.line,
             )
             for note in ruleset.notes
+            if alone or note.kind not in _OF_ONE_BACKEND
         ]
         if ruleset.policy_is_default:
             result.append(
@@ -191,6 +207,17 @@ class _Causes:
         self.decision = decision
         self.code: dict[str, str] = {}
         self.rules: dict[str, dict[int, Rule]] = {}
+        self.place: dict[str, Location] = {}
+        """Where a cause stands that is no rule."""
+
+    def declared(self, policy: Policy) -> Location:
+        """Where a built-in policy that could not be read stands."""
+        found = (
+            ruleset.chains[policy.table, policy.chain].location or Location(ruleset.file)
+            for ruleset in self.decision.rulesets
+            if ruleset.family == policy.family and (policy.table, policy.chain) in ruleset.chains
+        )
+        return next(found, Location(""))
 
     def label(self, cause: int) -> str:
         if cause == INTERFACE:
@@ -201,7 +228,15 @@ class _Causes:
             return self.grouped("N2P207", "conntrack", [])
         if cause == WAYS:
             return self.grouped("N2P209", "ways", _mapping_rules(self.decision))
+        if cause in self.decision.policies:
+            policy = self.decision.policies[cause]
+            name = f"the policy of {policy.chain} in the table {policy.table}"
+            self.place[f"N2P008:{name}"] = self.declared(policy)
+            return self.grouped("N2P008", name, [])
         rule = self.decision.rules[cause]
+        why = why_unread(rule)
+        if why is not None:
+            return self.grouped("N2P008", _kind_of_fault(why), [rule])
         effect = effect_of(rule)
         if effect is Effect.REWRITE:
             rewriting = next(s.walker.rewritings.get(cause) for s in self.decision.sides if s.holds(rule))
@@ -249,17 +284,22 @@ def undecided_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
         ]
         for name in HEADER_OPTIONS
     }
+    unread = _unread_rules(decision)
     result: list[Finding] = []
     for label in sorted({each for labels_of in labels.values() for each in labels_of}):
         code, _, reason = label.partition(":")
         packets = decision.connections.where(lambda o, label=label: label in labels.get(o, ())) & open_packets  # type: ignore[misc]
         rules = by_position.get(reason) or sorted(causes.rules[label].values(), key=lambda rule: rule.number)
+        if code == "N2P008" and rules:
+            rules = unread[reason]
         result.append(
             Finding(
                 code,
                 _undecided_message(code, reason, rules, decision.frames),
                 missing_remedy(reason, decision.facts) or _undecided_remedy(decision, code, rules),
                 tuple(rules),
+                file=causes.place[label].file if label in causes.place else "",
+                line=causes.place[label].line if label in causes.place else 0,
                 predicted=(Predicted(effect, packets),),
             )
         )
@@ -281,7 +321,7 @@ def undecided_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
             Finding(
                 "N2P200",
                 "nothing is left to admit: every packet that the host may accept is undecided, first of all "
-                f"because of {lines_of(blamed.rules[:1])}",
+                f"because {f'of {lines_of(blamed.rules[:1])}' if blamed.rules else blamed.message}",
                 blamed.remedy,
                 blamed.rules[:1],
             ),
@@ -292,6 +332,7 @@ def undecided_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
 def _undecided_message(code: str, reason: str, rules: Sequence[Rule], frames: Frames) -> str:
     where = f"{counted(rules)}: {lines_of(rules, frames)}" if rules else "no rule"
     return {
+        "N2P008": _unread_message(reason, rules),
         "N2P201": f"undecided: {reason} ({where})",
         "N2P202": f"what the target {reason} does is open: it may accept, drop, divert or continue ({where})",
         "N2P203": f"rules test the input interface, which pods do not have ({where})",
@@ -323,10 +364,55 @@ def _undecided_remedy(decision: Decision, code: str, rules: Sequence[Rule]) -> s
         )
     if code in ("N2P207", "N2P208", "N2P209", "N2P212"):
         return remedy(code)
+    if code == "N2P008":
+        return _unread_remedy(rules)
     if code == "N2P204":
         return "name the own address that the pod replaces: --address ADDR"
     line = rules[0].location.line if rules else "LINE"
     return f"settle it with --assume rule:{line}=no-match (or =match), or take the open side with --in-doubt allow"
+
+
+def _kind_of_fault(why: str) -> str:
+    """Faults that differ in what was found there only are one cause."""
+    return re.sub(r"'[^']*'|[0-9]+", "…", why)
+
+
+def _unread_rules(decision: Decision) -> dict[str, list[Rule]]:
+    """The rules that could not be read and that nobody settled, by the kind of fault."""
+    result: dict[str, list[Rule]] = {}
+    for rule in decision.rules.values():
+        why = why_unread(rule)
+        place = f"{rule.location.file}:{rule.location.line}"
+        chosen = {decision.assumptions[f"rule:{at}"] for at in (place, rule.location.line)}
+        if why is not None and "no-match" not in chosen:
+            result.setdefault(_kind_of_fault(why), []).append(rule)
+    return result
+
+
+def _unread_message(reason: str, rules: Sequence[Rule]) -> str:
+    if not rules:
+        return f"{reason} cannot be read, and may be either"
+    why = why_unread(rules[0]) or reason
+    if len(rules) == 1:
+        return f"the rule cannot be read and is undecided ({lines_of(rules)}): {why}"
+    return f"{counted(rules)} cannot be read and are undecided ({lines_of(rules)}); the first: {why}"
+
+
+def _unread_remedy(rules: Sequence[Rule]) -> str:
+    if not rules:
+        return "correct the line"
+    line = rules[0].location.line
+    return f"correct the line, or settle it with --assume rule:{line}=no-match where it does not matter"
+
+
+def unread_findings(decision: Decision, told: Sequence[Finding]) -> list[Finding]:
+    """The lines that could not be read and leave nothing open: they stay errors all the same."""
+    numbers = {rule.number for finding in told for rule in finding.rules if finding.code == "N2P008"}
+    return [
+        Finding("N2P008", _unread_message(reason, rules), _unread_remedy(rules), tuple(rules))
+        for reason, rules in _unread_rules(decision).items()
+        if not numbers.intersection(rule.number for rule in rules)
+    ]
 
 
 def divert_findings(decision: Decision) -> list[Finding]:
@@ -533,13 +619,20 @@ def mapped_findings(decision: Decision) -> list[Finding]:
 
 def decision_findings(decision: Decision, in_doubt: InDoubt) -> list[Finding]:
     """All findings of this module, the ones that matter most first."""
+    undecided = undecided_findings(decision, in_doubt)
+    told = {finding.place for finding in undecided if finding.code == "N2P008"}
     return [
-        *undecided_findings(decision, in_doubt),
+        *undecided,
+        *unread_findings(decision, undecided),
         *divert_findings(decision),
         *nat_findings(decision),
         *mapped_findings(decision),
         *ipset_findings([(side.ruleset.family, rule) for side, rule in path_rules(decision)], decision.facts),
-        *input_findings(decision),
+        *(
+            finding
+            for finding in input_findings(decision)
+            if finding.code != "N2P008" or finding.place not in told
+        ),
         *connection_findings(decision),
         *assumption_findings(decision),
     ]

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import product
 
 from ipt2np.rules.model import BUILTIN_CHAINS, Chain, Clause, Counters, Jump, MatchUse, Rule, Ruleset, Table
+from ipt2np.rules.unread import why_unread
 from ipt2np.rules.values import AddressSpec
 
 _LISTED = ("--source", "--destination")
@@ -43,18 +44,21 @@ def _counted(counters: Counters | None) -> str:
 def _rules(chain: Chain, family: int, counters: bool) -> Iterator[str]:
     for rule in chain.rules:
         for line in rule_lines(rule, family):
-            yield f"{_counted(rule.counters)} {line}" if counters else line
+            yield f"{_counted(rule.counters)} {line}" if counters and line[:1] != "#" else line
 
 
 def rule_lines(rule: Rule, family: int) -> list[str]:
     """The ``-A`` lines that the kernel makes of a rule: one, or one for each pair of its addresses.
 
-    None for a rule that iptables-restore skips since it is marked for the other family.
+    None for a rule that iptables-restore skips since it is marked for the other family; a comment for one that
+    could not be read.
     """
     other = "--ipv6" if family == 4 else "--ipv4"
     if any(clause.option == other for use in rule.matches for clause in use.clauses):
         return []
-    return [_line(each, family) for each in _single(rule)]
+    if why_unread(rule) is not None:
+        return [f"# line {rule.location.line} cannot be read: {rule.text}"]
+    return [rule_text(each, family) for each in _single(rule)]
 
 
 def _single(rule: Rule) -> Iterator[Rule]:
@@ -77,7 +81,8 @@ def _choices(clause: Clause) -> list[Clause]:
     return [replace(clause, values=(replace(spec, networks=(one,)),)) for one in spec.networks]
 
 
-def _line(rule: Rule, family: int) -> str:
+def rule_text(rule: Rule, family: int) -> str:
+    """The rule on one line, a list of addresses left as it is."""
     words = [f"-A {rule.chain}"]
     for use in rule.matches:
         if use.extension.name != "ip":

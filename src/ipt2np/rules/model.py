@@ -89,7 +89,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """A chain; ``policy`` is ACCEPT or DROP for a built-in one, None for a user chain."""
+    """A chain; ``policy`` is ACCEPT or DROP for a built-in one, None for a user chain.
+
+    That of a built-in chain is None too where the line that says it could not be read.
+    """
 
     table: str
     name: str

@@ -1,15 +1,16 @@
 """Names that iptables accepts for numbers: protocols, services, ICMP types.
 
 Protocols: iptables' own list (libxtables/xtables.c, xtables_chain_protos) and IANA's names as
-/etc/protocols has them. Services: IANA's registry, those that packet filters name; others are looked up on
-the machine. ICMP: libxt_icmp.h of iptables 1.8.9.
+/etc/protocols has them. Services: a table of the project's own (``rules/services.py``), never the machine's. ICMP:
+libxt_icmp.h of iptables 1.8.9.
 """
 
 from __future__ import annotations
 
 import re
-import socket
 from collections.abc import Mapping
+
+from ipt2np.rules.services import SERVICES
 
 PROTOCOLS: Mapping[str, int] = {
     "ip": 0, "hopopt": 0, "icmp": 1, "igmp": 2, "ggp": 3, "ipencap": 4, "ipv4": 4, "st": 5, "tcp": 6,
@@ -27,23 +28,6 @@ _ALIASES = frozenset(
 )
 """Names that iptables reads beside the one that /etc/protocols gives to the number."""
 _SAVED: Mapping[int, str] = {number: name for name, number in PROTOCOLS.items() if name not in _ALIASES}
-
-SERVICES: Mapping[str, int] = {
-    "echo": 7, "discard": 9, "daytime": 13, "chargen": 19, "ftp-data": 20, "ftp": 21, "ssh": 22, "telnet": 23,
-    "smtp": 25, "time": 37, "whois": 43, "tacacs": 49, "domain": 53, "bootps": 67, "bootpc": 68, "tftp": 69,
-    "gopher": 70, "finger": 79, "http": 80, "www": 80, "kerberos": 88, "pop3": 110, "pop-3": 110, "sunrpc": 111,
-    "auth": 113, "ident": 113, "nntp": 119, "ntp": 123, "netbios-ns": 137, "netbios-dgm": 138,
-    "netbios-ssn": 139, "imap": 143, "imap2": 143, "snmp": 161, "snmp-trap": 162, "snmptrap": 162, "bgp": 179,
-    "irc": 194, "ldap": 389, "svrloc": 427, "https": 443, "microsoft-ds": 445, "isakmp": 500, "exec": 512,
-    "login": 513, "shell": 514, "syslog": 514, "printer": 515, "route": 520, "nntps": 563,
-    "submission": 587, "ipp": 631, "ldaps": 636, "rsync": 873, "ftps-data": 989, "ftps": 990, "imaps": 993,
-    "pop3s": 995, "socks": 1080, "openvpn": 1194, "ms-sql-s": 1433, "ms-sql-m": 1434, "radius": 1812,
-    "radius-acct": 1813, "nfs": 2049, "mysql": 3306, "ipsec-nat-t": 4500, "sip": 5060, "sip-tls": 5061,
-    "xmpp-client": 5222, "xmpp-server": 5269, "mdns": 5353, "postgresql": 5432, "amqp": 5672, "x11": 6000,
-    "ircd": 6667, "http-alt": 8080, "webcache": 8080, "git": 9418, "munin": 4949, "zabbix-agent": 10050,
-    "zabbix-trapper": 10051, "webmin": 10000, "nrpe": 5666, "bacula-dir": 9101, "bacula-fd": 9102,
-    "bacula-sd": 9103,
-}  # fmt: skip
 
 IcmpType = tuple[int, int, int]
 """An ICMP type and its first and last code."""
@@ -126,9 +110,4 @@ def port_number(text: str) -> int | None:
     number = number_of(text, 0xFFFF)
     if number is not None or text[:1].isdecimal():
         return number
-    if text.lower() in SERVICES:
-        return SERVICES[text.lower()]
-    try:
-        return socket.getservbyname(text)
-    except (OSError, ValueError, UnicodeError):
-        return None
+    return SERVICES.get(text.lower())

@@ -55,13 +55,13 @@ def string(most: int = 0, *, least: int = 0, cut: bool = False, title: str = "TE
     """Free text, quoted where it must be; longer than ``most`` bytes it is cut where ``cut`` says so, else a fault."""
 
     def read(text: str, family: int) -> str:
-        data = text.encode("utf-8", "surrogatepass")
+        data = text.encode("utf-8", "surrogateescape")
         if len(data) < least:
             raise ValueFault(f"{text!r} is too short", f"at least {least} characters")
         if most and len(data) > most:
             if not cut:
                 raise ValueFault(f"{text[:40]!r}… is too long", f"at most {most} characters")
-            return data[:most].decode("utf-8", "ignore")
+            return data[:most].decode("utf-8", "surrogateescape")
         return text
 
     return Kind(title, read, lambda value, family: quoted(str(value)), "text")
@@ -237,6 +237,13 @@ class AddressSpec:
     exact: bool = True
 
 
+_PLACEHOLDER = re.compile(
+    r"[<>{}$%*\[\]]|(?:^|[.:])[xX]{1,4}(?:$|[.:])|\b(?:your|my)[-_]|redacted|placeholder|_(?:ip|addr|net)\b",
+    re.IGNORECASE,
+)
+"""What people write in place of an address that they keep to themselves: ``<private_ip>``, ``10.x.x.x``, ``$LAN``."""
+
+
 def _address(text: str, family: int) -> int:
     """One address as an integer; IPv4 may leave out trailing parts, as iptables allows (10 is 10.0.0.0)."""
     if family == 4 and text.count(".") <= 3:
@@ -249,9 +256,14 @@ def _address(text: str, family: int) -> int:
     except ValueError:
         kind = "an IPv4 address" if family == 4 else "an IPv6 address"
         hint = f"{kind}, with /prefix or /mask if it is a network"
+        if _PLACEHOLDER.search(text):
+            raise ValueFault(
+                f"{text!r} stands in place of an address", f"{hint}: the one that the host really has there"
+            ) from None
         if re.fullmatch(r"[A-Za-z0-9_.-]+", text) and re.search(r"[A-Za-z_]", text):
             raise ValueFault(
-                f"{text!r} is a host name, not an address", f"{hint}; look the name up and write its address"
+                f"{text!r} is a host name, not an address",
+                f"{hint}; look the name up (getent ahosts {text[:80]}) and write its address",
             ) from None
         raise ValueFault(f"{text!r} is not an address", hint) from None
     if parsed.version != family or getattr(parsed, "scope_id", None):
@@ -321,15 +333,6 @@ def _write_addresses(value: AddressSpec, family: int) -> str:
 
 addresses = Kind("ADDRESS[/MASK][,…]", _read_addresses, _write_addresses, "10.0.0.0/8", "fd00::/8")
 """``ADDRESS[/MASK][,...]``: the union (iptables(8), -s; a list stands for one rule each)."""
-
-
-def _write_hosts(value: AddressSpec, family: int) -> str:
-    full = f"/{ADDRESS_BITS[family]}"
-    return ",".join(network.text(family).removesuffix(full) for network in value.networks)
-
-
-host_or_network = Kind("ADDRESS[/MASK]", _read_addresses, _write_hosts, "10.0.0.0/8", "fd00::/8")
-"""As ``addresses``, written without the mask of a single address."""
 
 
 def _read_network(text: str, family: int) -> Network:
@@ -488,6 +491,10 @@ interface = Kind("NAME[+]", _read_interface, _as_it_is, "eth0")
 
 
 def _read_mac_address(text: str, family: int) -> str:
+    if re.fullmatch(r"[0-9A-Fa-fxX*]{1,2}(:[0-9A-Fa-fxX*]{1,2}){5}", text) and re.search("[xX*]", text):
+        raise ValueFault(
+            f"{text!r} stands in place of a MAC address", "the one that the host really has there"
+        )
     if not re.fullmatch(r"[0-9A-Fa-f]{1,2}(:[0-9A-Fa-f]{1,2}){5}", text):
         raise ValueFault(f"{text!r} is not a MAC address", "six bytes such as 00:11:22:aa:bb:cc")
     return ":".join(part.zfill(2) for part in text.lower().split(":"))

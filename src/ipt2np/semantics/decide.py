@@ -26,6 +26,7 @@ from ipt2np.rules.matches.set import sets_named
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause, Rule, Ruleset
 from ipt2np.rules.targets.set import sets_changed
+from ipt2np.rules.unread import why_unread
 from ipt2np.semantics.existing import UNNAMEABLE_SOURCES, existing
 from ipt2np.semantics.facts import Facts
 from ipt2np.semantics.local import PortMapping, local, port_mappings
@@ -246,7 +247,8 @@ def decide(
                 if key in ruleset.chains or key == ("filter", "INPUT"):
                     keys[key] = first_policy + len(policies)
                     chain = ruleset.chains.get(key)
-                    policies[keys[key]] = Policy(*key, (chain.policy if chain else None) or "ACCEPT", family)
+                    policy = chain.policy if chain is not None else "ACCEPT"
+                    policies[keys[key]] = Policy(*key, policy or "unreadable", family)
             elsewhere = _elsewhere([other for other in of_family if other is not ruleset])
             walker = Walker(ruleset, view, outcomes, keys, is_own, elsewhere, left_out)
             walks = {half: walker.walk(half) for half in Half}
@@ -290,7 +292,12 @@ def _elsewhere(others: Sequence[Ruleset]) -> Elsewhere:
         return next((rule.number for rule in rules if effect_of(rule) in effects), None)
 
     marks = (r.number for r in rules if effect_of(r) is Effect.MARK or changes_mark_in_passing(r))
-    return Elsewhere(first(Effect.UNTRACK), next(marks, None), first(Effect.REWRITE, Effect.UNKNOWN))
+    untracking = (
+        rule.number
+        for rule in rules
+        if effect_of(rule) is Effect.UNTRACK or (rule.table == "raw" and effect_of(rule) is Effect.UNKNOWN)
+    )
+    return Elsewhere(next(untracking, None), next(marks, None), first(Effect.REWRITE, Effect.UNKNOWN))
 
 
 def _connections(space: PacketSpace, outcomes: Outcomes, halves: Mapping[Half, PacketMap]) -> PacketMap:
@@ -341,9 +348,11 @@ def _patterns(rulesets: Iterable[Ruleset], ipsets: Mapping[str, IpSet]) -> Itera
 
 
 def _recorded(ruleset: Ruleset) -> frozenset[str]:
+    """The lists that rules write; a rule that could not be read may write any."""
+    unread = any(why_unread(rule) is not None for rule in ruleset.rules)
     return frozenset(
         list_name(use.clauses)
         for rule in ruleset.rules
         for use in rule.matches
-        if use.extension.name == "recent" and any(c.option == "--set" for c in use.clauses)
+        if use.extension.name == "recent" and (unread or any(c.option == "--set" for c in use.clauses))
     )

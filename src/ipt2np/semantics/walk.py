@@ -23,6 +23,7 @@ from ipt2np.rules.marks import FULL, UNKNOWN, UNKNOWN_MARKS, Bits, Marks
 from ipt2np.rules.matches.conntrack import has_connection
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Chain, Jump, Rule, Ruleset, TargetUse
+from ipt2np.rules.unread import why_unread
 from ipt2np.semantics.nat import Rewriting, before, behind, image, rewritings
 from ipt2np.semantics.outcomes import CONNTRACK, Can, Outcomes
 from ipt2np.semantics.states import (
@@ -80,6 +81,8 @@ class _Run:
 
 def needs_tracking(rule: Rule) -> bool:
     """True where the rule makes the kernel track connections (its module asks for it when the rule is loaded)."""
+    if why_unread(rule) is not None:
+        return False  # the kernel may hold no such rule
     target = rule.target.extension if isinstance(rule.target, TargetUse) else None
     return any(use.extension.tracks for use in rule.matches) or (target is not None and target.tracks)
 
@@ -504,8 +507,9 @@ class Walker:
             return changed
         if effect is Effect.UNKNOWN:
             onward = flow.behind(base, rule, state)
-            unknown = outcomes.unknown(number)
-            return after.get(self.number(onward), after[here]).revised(
+            there = self.number(onward)
+            unknown = outcomes.either(number, outcomes.unknown(number), outcomes.returned(there))
+            return after.get(there, after[here]).revised(
                 space.everything, lambda value: outcomes.either(number, unknown, value)
             )
         return space.constant(
@@ -535,8 +539,7 @@ class Walker:
         """A base chain's outcome by walk state: what returns meets the built-in policy."""
         decider = self.policies[base]
         outcomes, space = self.outcomes, self.space
-        accepts = self.ruleset.chains[base].policy == "ACCEPT"
-        denied = outcomes.deny(decider, Can.DROP)
+        chain = self.ruleset.chains[base]
         result: dict[int, PacketMap] = {}
         for state in flow.entering.get(base, ()):
             here = self.number(state)
@@ -546,7 +549,7 @@ class Walker:
                 continue
             summary = summaries[base, base][here]
             back = tuple(sorted({each for value in summary.values() for each in outcomes.returns(value)}))
-            policy = tuple(outcomes.accept(decider, each) if accepts else denied for each in back)
+            policy = tuple(self._policy(decider, chain.policy, each) for each in back)
             found = space.combine(
                 lambda v, back=back, policy=policy: outcomes.then(v[0], back, policy),  # type: ignore[misc]
                 summary,
@@ -562,6 +565,13 @@ class Walker:
                 found = found.over(self._connected(state), space.constant(passing))
             result[here] = found
         return result
+
+    def _policy(self, decider: int, policy: str | None, state: int) -> int:
+        """What a built-in policy says of a packet; either where the file's line could not be read."""
+        passing, denied = self.outcomes.accept(decider, state), self.outcomes.deny(decider, Can.DROP)
+        if policy is None:
+            return self.outcomes.either(decider, passing, denied)
+        return passing if policy == "ACCEPT" else denied
 
     def _onward(
         self, flow: Flow, bases: Mapping[ChainKey, Mapping[int, PacketMap]], last: ChainKey | None = None

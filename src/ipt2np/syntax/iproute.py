@@ -13,7 +13,7 @@ from typing import Any
 
 from ipt2np.errors import InputError, Location, Problem
 from ipt2np.rules.host import RouteType
-from ipt2np.syntax.dump import decode
+from ipt2np.syntax.encoding import decode
 
 MOST_PROBLEMS = 20
 """A file with more faults than this is read no further."""

@@ -11,7 +11,7 @@ from ipt2np.errors import InputError, Location, Problem
 from ipt2np.rules.extension import ValueFault
 from ipt2np.rules.ipset import IpSet
 from ipt2np.rules.settypes import Part
-from ipt2np.syntax.dump import decode
+from ipt2np.syntax.encoding import decode
 from ipt2np.syntax.ipsetbuild import (
     NAME_LENGTH,
     SetBuilder,
@@ -22,7 +22,7 @@ from ipt2np.syntax.ipsetbuild import (
 )
 from ipt2np.syntax.ipsetelements import ElementFault
 from ipt2np.syntax.ipsetlines import SetLine, plain_add, read_set_line
-from ipt2np.syntax.lines import LineFault, Word
+from ipt2np.syntax.verbs import LineFault, Word
 
 
 class _Dump:

@@ -15,7 +15,7 @@ from ipt2np.rules.names import number_of
 from ipt2np.rules.settypes import FLAG_OPTIONS, OLD_NAMES, SET_TYPES, Part, SetType
 from ipt2np.syntax.ipsetelements import Element, ElementReader, address_of, service_of, span_of
 from ipt2np.syntax.ipsetlines import option_words
-from ipt2np.syntax.lines import Word
+from ipt2np.syntax.verbs import Word
 
 FAMILIES = {"inet": 4, "ipv4": 4, "inet6": 6, "ipv6": 6}
 NAME_LENGTH = 31

@@ -10,7 +10,8 @@ from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput
 
 from ipt2np.resources import grammar
-from ipt2np.syntax.lines import LineFault, Word, fault_column
+from ipt2np.syntax.lines import fault_column
+from ipt2np.syntax.verbs import LineFault, Word
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,7 @@ from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedTok
 
 from ipt2np.resources import grammar
 from ipt2np.rules.model import Counters
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word of a rule line: its text with quotes removed, where it stands, whether it was quoted."""
-
-    text: str
-    column: int
-    width: int
-    role: str
-    """``not`` for a lone ``!``, ``option``, or ``word``."""
+from ipt2np.syntax.verbs import TOO_EARLY, Command, LineFault, Program, Word, command_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,43 +36,27 @@ class CommitLine:
 
 @dataclass(frozen=True, slots=True)
 class ChainLine:
-    """``:NAME POLICY [counters]``, ``-P NAME POLICY`` or ``-N NAME``; policy ``-`` marks a user chain."""
+    """``:NAME POLICY [counters]``; policy ``-`` marks a user chain."""
 
     name: Word
-    policy: Word | None
-    listed: bool
-    """True for ``-P`` and ``-N``, which `iptables -S` prints without a table line."""
+    policy: Word
     counters: Counters | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class RuleLine:
-    """``-A CHAIN ...`` or ``-I CHAIN [n] ...``"""
+class ScriptLine:
+    """Command lines with the program's name in front, as a shell reads them."""
 
-    chain: Word
-    insert: bool
-    words: tuple[Word, ...]
-    start: int
-    """Column (from 1) where the command begins, counters left behind."""
-    counters: Counters | None = None
+    commands: tuple[Command, ...]
 
 
-Statement = CommentLine | TableLine | CommitLine | ChainLine | RuleLine | None
-
-
-class LineFault(Exception):
-    """A line that the grammar does not know: the column (from 1) and what was expected there."""
-
-    def __init__(self, column: int, width: int, message: str, expected: str) -> None:
-        self.column = column
-        self.width = width
-        self.message = message
-        self.expected = expected
-        super().__init__(message)
-
+Statement = CommentLine | TableLine | CommitLine | ChainLine | Command | ScriptLine | None
 
 _ESCAPED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _ROLES = {"NOT": "not", "OPTION": "option"}
+_OPTION = re.compile(r"(?:--?[A-Za-z][A-Za-z0-9_.-]*|-[46])(?==|$)")
+_SHELL_PIECE = re.compile(r"\\(.)|\"((?:[^\"\\]|\\.)*)\"|'([^']*)'|([^\\\"']+)")
+_COUNTERS_MOST = 2**64 - 1
 
 
 def _word(token: Token) -> Word:
@@ -93,13 +67,39 @@ def _word(token: Token) -> Word:
     return Word(text, token.column or 1, len(token), _ROLES.get(token.type, "word"))
 
 
+def _shell_text(found: re.Match[str]) -> str:
+    escaped, double, single, bare = found.groups()
+    if double is not None:
+        return re.sub(r'\\(["\\$`])', r"\1", double)
+    return next(piece for piece in (escaped, single, bare) if piece is not None)
+
+
+def _shell_words(token: Token) -> list[Word]:
+    """A shell's word without its quotes; ``--option=value`` as two, as the other kind of line has it."""
+    raw, column = str(token), token.column or 1
+    option = _OPTION.match(raw)
+    if raw == "!":
+        return [Word(raw, column, 1, "not")]
+    if option is None:
+        return [Word(_SHELL_PIECE.sub(_shell_text, raw), column, len(raw), "word")]
+    name = Word(option.group(), column, option.end(), "option")
+    if option.end() == len(raw):
+        return [name]
+    value = _SHELL_PIECE.sub(_shell_text, raw[option.end() :])
+    return [name, Word(value, column + option.end(), len(raw) - option.end(), "word")]
+
+
 def _counters(parts: Sequence[object]) -> Counters | None:
-    """What a ``[packets:bytes]`` among the parts says."""
+    """What a ``[packets:bytes]`` among the parts says; more than 64 bits hold is the most that they hold."""
     for part in parts:
         if isinstance(part, Token) and part.type == "COUNTERS":
-            packets, _, octets = part[1:-1].partition(":")
-            return int(packets), int(octets)
+            packets, _, octets = (text.lstrip("0") for text in part[1:-1].partition(":"))
+            return _counter(packets), _counter(octets)
     return None
+
+
+def _counter(digits: str) -> int:
+    return min(int(digits or "0"), _COUNTERS_MOST) if len(digits) <= 20 else _COUNTERS_MOST
 
 
 class _Statements(Transformer[Token, Statement]):
@@ -119,29 +119,38 @@ class _Statements(Transformer[Token, Statement]):
 
     def chain(self, parts: list[Token]) -> ChainLine:
         name = Word(str(parts[0])[1:], (parts[0].column or 1) + 1, len(parts[0]) - 1, "word")
-        return ChainLine(name, _word(parts[1]), False, _counters(parts))
-
-    def new_chain(self, parts: list[Token]) -> ChainLine:
-        return ChainLine(_word(parts[1]), None, True)
-
-    def policy(self, parts: list[Token | Word]) -> ChainLine:
-        return ChainLine(_word(parts[1]), _word(parts[2]), True)  # type: ignore[arg-type]
+        return ChainLine(name, _word(parts[1]), _counters(parts))
 
     def argument(self, parts: list[Token]) -> Word:
         return _word(parts[0])
 
-    def append(self, parts: list[Token | Word]) -> RuleLine:
-        command, chain, *words = parts
-        return RuleLine(_word(chain), False, tuple(words), command.column or 1)  # type: ignore[arg-type]
+    def command(self, parts: list[Token | Word]) -> Command:
+        words = [_word(part) if isinstance(part, Token) else part for part in parts]
+        counters = _counters(parts)
+        words = words[counters is not None :]
+        return command_of(words, start=words[0].column, counters=counters)
 
-    def insert(self, parts: list[Token | Word]) -> RuleLine:
-        command, chain, *words = parts
-        return RuleLine(_word(chain), True, tuple(words), command.column or 1)  # type: ignore[arg-type]
+    def shell(self, parts: list[Token]) -> Command:
+        program, *rest = parts
+        words = [word for part in rest if part.type == "SHELL_WORD" for word in _shell_words(part)]
+        name = str(program)
+        backend = re.search(r"(?:-(legacy|nft))?$", name)
+        assert backend is not None
+        return command_of(
+            words,
+            start=program.column or 1,
+            program=Program(6 if "ip6tables" in name else 4, backend.group(1) or ""),
+        )
 
-    def rule(self, parts: list[Token | RuleLine]) -> RuleLine:
-        rule = parts[-1]
-        assert isinstance(rule, RuleLine)
-        return replace(rule, counters=_counters(parts))
+    def script(self, parts: list[Token | Command]) -> ScriptLine:
+        commands: list[Command] = []
+        joined = False
+        for part in parts:
+            if isinstance(part, Command):
+                commands.append(replace(part, on_success=joined))
+            else:
+                joined = part == "&&"
+        return ScriptLine(tuple(commands))
 
 
 @cache
@@ -151,23 +160,27 @@ def _parser() -> Lark:
 
 _TERMINALS = {
     "COMMENT": "a comment (#)", "TABLE": "a table (*filter)", "COMMIT": "COMMIT", "CHAIN": "a chain (:INPUT DROP [0:0])",
-    "APPEND": "a rule (-A CHAIN …)", "INSERT": "-I CHAIN", "NEW_CHAIN": "-N CHAIN", "POLICY": "-P CHAIN POLICY",
-    "COUNTERS": "counters ([packets:bytes])", "WORD": "a word", "OPTION": "an option", "NOT": "!",
-    "$END": "the end of the line",
+    "OPTION": "a command (-A CHAIN …) or an option", "PROGRAM": "iptables …", "COUNTERS": "counters ([packets:bytes])",
+    "WORD": "a word", "SHELL_WORD": "a word", "NOT": "!", "SEPARATOR": ";", "$END": "the end of the line",
 }  # fmt: skip
 
 
+_LINES = "*filter, :INPUT DROP [0:0], -A CHAIN …, COMMIT or another line that iptables-save prints"
+
+
 def _expected(names: set[str]) -> str:
-    order = [name for name in _TERMINALS if name in names]
-    return ", ".join(_TERMINALS[name] for name in order)
+    return ", ".join(dict.fromkeys(text for name, text in _TERMINALS.items() if name in names))
 
 
 def read_line(text: str) -> Statement:
-    """The statement that a line holds, None for an empty one. LineFault where the grammar has no such line."""
+    """The statement that a line holds, None for an empty one. LineFault where there is no such line."""
     try:
         return _parser().parse(text)  # type: ignore[return-value]
     except UnexpectedInput as error:
         raise _fault(text, error) from None
+    except LineFault as fault:
+        fault.column = fault.column or len(text.rstrip()) + 1
+        raise
 
 
 def fault_column(text: str, error: UnexpectedInput) -> int:
@@ -176,18 +189,37 @@ def fault_column(text: str, error: UnexpectedInput) -> int:
     return len(text.rstrip()) + 1 if at_end or not error.column or error.column < 1 else error.column
 
 
+_VARIABLE = re.compile(r"\$(?:\{[^}]*\}?|\([^)]*\)?|\w+|.)?|`[^`]*`?")
+
+
 def _fault(text: str, error: UnexpectedInput) -> LineFault:
     column = fault_column(text, error)
     rest = text[column - 1 :]
     word = re.split(r"[ \t\r\f\v]", rest, maxsplit=1)[0]
-    if isinstance(error, UnexpectedCharacters) and '"' in word:
-        return LineFault(column + word.index('"'), 1, "a quoted string is never closed", 'a closing "')
     names: set[str] = set()
     if isinstance(error, UnexpectedCharacters):
         names = set(error.allowed or ())
     elif isinstance(error, UnexpectedToken):
         names = set(error.accepts or error.expected)
-    message = f"{word!r} is not expected here" if word else "the line ends too early"
+    scripted = "SHELL_WORD" in names
+    piece = re.match(r'"(?:[^"\\]|\\.)*', rest) if scripted else None
+    variable = None
+    if scripted or re.match(r'"?\$\{?\w', word):
+        variable = _VARIABLE.search(piece.group() if piece else word)
+    if variable is not None:
+        return LineFault(
+            column + variable.start(),
+            max(len(variable.group()), 1),
+            f"what {variable.group()} stands for is for the shell to say",
+            "the text itself; or run the script on the host and give what iptables-save then prints",
+            once=True,
+        )
+    open_quote = word.find('"') if not scripted else 0 if word[:1] in ("'", '"') else -1
+    if open_quote >= 0 and (scripted or isinstance(error, UnexpectedCharacters)):
+        quote = word[open_quote]
+        return LineFault(column + open_quote, 1, "a quoted string is never closed", f"a closing {quote}")
+    message = f"{word!r} is not expected here" if word else TOO_EARLY
     if word and not text[: column - 1].strip(" \t\r\f\v"):
         message = f"this is no line of a ruleset: it begins with {word!r}"
+        return LineFault(column, len(word), message, _LINES)
     return LineFault(column, max(len(word), 1), message, _expected(names))

@@ -7,15 +7,16 @@ nf_conntrack_proto_icmpv6.c (128 and 139 do; neighbour discovery and multicast l
 
 from __future__ import annotations
 
-from ipt2np.packets import Field, PacketSet
+from ipt2np.packets import AddressSet, Field, PacketSet
 from ipt2np.packets.intervals import Range, merged
 from ipt2np.rules.extension import Kind, MatchExtension, Undecided, option
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause
 from ipt2np.rules.values import (
-    AddressSpec,
+    Network,
     choice,
-    host_or_network,
+    covered,
+    host_mask,
     integer_range,
     port_range,
     protocol_as_number,
@@ -106,11 +107,10 @@ class State(MatchExtension):
     required = (("--state",),)
 
 
-def _address(field: Field, view: View, spec: AddressSpec, known: bool) -> Meaning:
-    if spec.addresses.family != view.family:
-        return view.never()
-    packets = view.space.addresses(field, spec.addresses)
-    return view.exactly(packets) if spec.exact and known else view.undecided("an address of the connection")
+def _address(field: Field, view: View, given: Network, known: bool) -> Meaning:
+    ranges, _ = covered(Network(given.address & given.mask, given.mask), view.family)
+    packets = view.space.addresses(field, AddressSet.of(view.family, ranges))
+    return view.exactly(packets) if known else view.undecided("an address of the connection")
 
 
 def _port(field: Field, view: View, ranges: tuple[Range, ...], known: bool) -> Meaning:
@@ -122,21 +122,21 @@ def _port(field: Field, view: View, ranges: tuple[Range, ...], known: bool) -> M
     return view.exactly(ported & view.space.values(field, ranges)) | view.undecided(why, ~ported)
 
 
-def _original_source(view: View, spec: AddressSpec) -> Meaning:
-    return _address(Field.SOURCE, view, spec, True)
+def _original_source(view: View, given: Network) -> Meaning:
+    return _address(Field.SOURCE, view, given, True)
 
 
-def _original_destination(view: View, spec: AddressSpec) -> Meaning:
-    return _address(Field.DESTINATION, view, spec, view.wire or view.rewritten is False)
+def _original_destination(view: View, given: Network) -> Meaning:
+    return _address(Field.DESTINATION, view, given, view.wire or view.rewritten is False)
 
 
-def _reply_source(view: View, spec: AddressSpec) -> Meaning:
+def _reply_source(view: View, given: Network) -> Meaning:
     """An answer comes from where the packet went to, which is where nat sent it."""
-    return _address(Field.DESTINATION, view, spec, not view.wire or view.rewritten is False)
+    return _address(Field.DESTINATION, view, given, not view.wire or view.rewritten is False)
 
 
-def _reply_destination(view: View, spec: AddressSpec) -> Meaning:
-    return _address(Field.SOURCE, view, spec, not view.translates)
+def _reply_destination(view: View, given: Network) -> Meaning:
+    return _address(Field.SOURCE, view, given, not view.translates)
 
 
 def _original_source_port(view: View, ranges: tuple[Range, ...]) -> Meaning:
@@ -210,10 +210,10 @@ class Conntrack(MatchExtension):
             means=_states,
         ),
         option("--ctproto", kinds=protocol_as_number, negatable=True, means=_protocol),
-        option("--ctorigsrc", kinds=host_or_network, negatable=True, means=_original_source),
-        option("--ctorigdst", kinds=host_or_network, negatable=True, means=_original_destination),
-        option("--ctreplsrc", kinds=host_or_network, negatable=True, means=_reply_source),
-        option("--ctrepldst", kinds=host_or_network, negatable=True, means=_reply_destination),
+        option("--ctorigsrc", kinds=host_mask, negatable=True, means=_original_source),
+        option("--ctorigdst", kinds=host_mask, negatable=True, means=_original_destination),
+        option("--ctreplsrc", kinds=host_mask, negatable=True, means=_reply_source),
+        option("--ctrepldst", kinds=host_mask, negatable=True, means=_reply_destination),
         option("--ctorigsrcport", kinds=port_range, negatable=True, means=_original_source_port),
         option("--ctorigdstport", kinds=port_range, negatable=True, means=_original_destination_port),
         option("--ctreplsrcport", kinds=port_range, negatable=True, means=_reply_source_port),

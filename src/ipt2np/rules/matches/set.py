@@ -73,8 +73,8 @@ class Set(MatchExtension):
     options = (
         option("--match-set", "--set", kinds=(word, directions), negatable=True),
         option("--return-nomatch"),
-        option("--update-counters", negatable=True),
-        option("--update-subcounters", negatable=True),
+        option("--update-counters", negatable=True, repeats=True),
+        option("--update-subcounters", negatable=True, repeats=True),
         *(
             option(f"--{which}-{how}", kinds=number, negatable=how == "eq")
             for which in ("packets", "bytes")
@@ -90,8 +90,8 @@ class Set(MatchExtension):
     def normal(self, clauses: tuple[Clause, ...], family: int) -> tuple[Clause, ...]:
         """Counters are updated unless the rule says not to, so that only the latter is kept."""
         default = ("--update-counters", "--update-subcounters")
-        kept = tuple(clause for clause in clauses if clause.negated or clause.option not in default)
-        return super().normal(kept, family)
+        kept = (clause for clause in clauses if clause.negated or clause.option not in default)
+        return super().normal(tuple(dict.fromkeys(kept)), family)
 
     def tested_marks(self, clauses: tuple[Clause, ...], view: View) -> tuple[int, int]:
         """The bits of the packet's mark that hash:ip,mark sets look at."""
