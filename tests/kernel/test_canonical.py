@@ -35,8 +35,6 @@ UNSHOWN: Final[Mapping[str, str]] = {
     "-m ip 6: --fragment": "ip6tables has no -f: fragments have a header of their own",
     "-m ip 6: -f": "ip6tables has no -f: fragments have a header of their own",
     "-m ip 6: ! --fragment": "ip6tables has no -f: fragments have a header of their own",
-    "-j CT 4: --timeout": "a timeout policy has to be made first, by a program that iptables does not bring (nfct)",
-    "-j CT 6: --timeout": "a timeout policy has to be made first, by a program that iptables does not bring (nfct)",
     "-j CLUSTERIP": "this kernel has no ipt_CLUSTERIP (Linux dropped it in 6.7)",
     "-j LED": "this kernel has no xt_LED",
     "-j SECMARK": "this kernel has no security module loaded that knows a context",

@@ -39,6 +39,10 @@ class SetCase:
     type: str
     entries: tuple[str, ...]
     directions: tuple[str, ...] = ("src", "dst")
+    options: tuple[str, ...] = ()
+    """What else is asked, in the first of the directions."""
+    before: str = ""
+    """Sets that are there before."""
 
 
 CASES: Final = (
@@ -93,6 +97,52 @@ CASES: Final = (
         _TWO,
     ),
     SetCase(6, "hash:net,port family inet6", ("fd00::/16,tcp:22", "fd00::/64,tcp:22 nomatch"), _TWO),
+    SetCase(4, "hash:ip bitmask 255.255.0.255", ("10.0.0.5", "10.0.9.64", "10.1.1.1-10.1.1.9"), ("src", "dst")),
+    SetCase(4, "hash:ip bitmask 0.0.0.255", ("10.0.0.5", "0.0.0.1"), ("src", "dst")),
+    SetCase(4, "hash:ip,port netmask 24", ("10.0.0.0,tcp:22", "10.0.1.0/24,udp:53"), _TWO),
+    SetCase(6, "hash:ip family inet6 bitmask ffff::ff", ("fd00::5", "fd02::1")),
+    SetCase(6, "hash:ip,port family inet6 netmask 64", ("fd00::,tcp:22", "fd02::,udp:53"), _TWO),
+    SetCase(
+        4,
+        "hash:net",
+        ("10.0.0.0/8", "10.0.0.0/24 nomatch", "10.0.0.64/31"),
+        options=("--return-nomatch", "--packets-gt 3", "! --update-counters"),
+    ),
+    SetCase(4, "hash:ip", ("10.0.0.5", "10.0.0.64"), options=("--return-nomatch", "--bytes-eq 0")),
+    SetCase(
+        4,
+        "hash:net counters",
+        ("10.0.0.0/8 packets 9 bytes 90", "10.0.0.0/24 nomatch packets 2 bytes 2", "10.0.0.64/31 packets 0 bytes 0"),
+        options=("--packets-gt 5", "--packets-lt 5", "--return-nomatch --bytes-lt 50", "! --packets-eq 9"),
+    ),
+    SetCase(  # the longest prefix with an entry at all ends the search, whatever interface it names
+        4,
+        "hash:net,iface",
+        ("10.0.0.0/8,eth0", "10.0.0.0/24,eth1", "10.0.0.64/31,eth0 nomatch", "0.0.0.0/0,eth wildcard"),
+        _TWO,
+        ("--return-nomatch",),
+    ),
+    SetCase(6, "hash:net,iface family inet6", ("fd00::/16,eth0", "fd00::/64,eth1", "::/0,e wildcard"), _TWO),
+    SetCase(4, "hash:net,iface", ("10.0.0.0/24,physdev:eth0", "10.0.0.0/8,eth0", "9.0.0.0/8,lo"), _TWO),
+    SetCase(4, "hash:net,iface", ("10.0.0.0/8,eth0 nomatch", "10.0.0.0/8,eth wildcard"), _TWO),
+    SetCase(
+        4,
+        "list:set",
+        ("net", "port", "six", "mac"),
+        ("src,dst", "src", "dst,src", "src,dst,src"),
+        ("--return-nomatch",),
+        "create net hash:net\nadd net 10.0.0.0/24\nadd net 10.0.0.64/26 nomatch\ncreate port hash:ip,port\n"
+        "add port 9.9.9.9,udp:53\nadd port 10.0.0.65,tcp:22\ncreate six hash:net family inet6\nadd six fd00::/8\n"
+        "create mac bitmap:ip,mac range 10.2.0.0/16\nadd mac 10.2.0.1\n",
+    ),
+    SetCase(
+        6,
+        "list:set counters",
+        ("four", "six packets 7 bytes 7"),
+        ("src", "src,dst"),
+        ("--packets-gt 5",),
+        "create four hash:ip\nadd four 10.0.0.5\ncreate six hash:ip family inet6 counters\nadd six fd00::5\n",
+    ),
     SetCase(
         4,
         "hash:net,net",
@@ -124,10 +174,15 @@ def probes(family: int) -> list[Probe]:
 
 
 def check(host: KernelHost, case: SetCase) -> None:
-    """Each of the directions, the first one negated as well."""
-    sets = f"create s {case.type}\n" + "".join(f"add s {entry}\n" for entry in case.entries)
-    for direction, negation in [(case.directions[0], "! "), *((each, "") for each in case.directions)]:
-        rule = f"-A INPUT -m set {negation}--match-set s {direction} -j ACCEPT"
+    """Each of the directions, the first one negated and with each of the options as well."""
+    sets = f"{case.before}create s {case.type}\n" + "".join(f"add s {entry}\n" for entry in case.entries)
+    first = case.directions[0]
+    asked_for = [f"! --match-set s {first}", *(f"--match-set s {each}" for each in case.directions)]
+    asked_for += [
+        f"{negation}--match-set s {first} {each}" for each in case.options for negation in ("", "! ")
+    ]
+    for match in asked_for:
+        rule = f"-A INPUT -m set {match} -j ACCEPT"
         text = f"*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{rule}\nCOMMIT\n"
         try:
             host.load(text, case.family, sets=sets)

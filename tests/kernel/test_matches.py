@@ -23,7 +23,7 @@ from .probe import ACK, DCCP, FIN, ICMP, ICMPV6, MH, NO_NEXT, SCTP, TCP, UDP, UD
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
 
-_OWN: Final = {4: ("10.0.0.1", "10.1.0.1"), 6: ("fd00::1", "fd00:1::1")}
+OWN: Final = {4: ("10.0.0.1", "10.1.0.1"), 6: ("fd00::1", "fd00:1::1")}
 _BASE: Final = {4: int(ip_address("198.18.0.0")), 6: int(ip_address("2001:db8:1::"))}
 CHAINS: Final = 30
 """In one ruleset: more need fewer loads, but the product of all that they tell apart grows."""
@@ -213,7 +213,7 @@ def probes(family: int, count: int) -> list[Probe]:
     made = []
     for number in range(count):
         where = source(family, number)
-        ways = [(_OWN[family][0], "eth0"), (_OWN[family][1], "eth1"), (_OWN[family][1], "eth0")]
+        ways = [(OWN[family][0], "eth0"), (OWN[family][1], "eth1"), (OWN[family][1], "eth0")]
         for turn, (sport, dport) in enumerate(_PORTS):
             for step, protocol in enumerate((TCP, UDP, SCTP, DCCP)):
                 destination, interface = ways[(number + turn + step) % len(ways)]
@@ -221,7 +221,7 @@ def probes(family: int, count: int) -> list[Probe]:
         for turn, protocol in enumerate((47, 50, IPCOMP, MH, 255, ICMPV6 if family == 4 else ICMP)):
             destination, interface = ways[(number + turn) % len(ways)]
             made.append(Probe(family, where, destination, protocol, interface=interface))
-        made.append(Probe(family, where, _OWN[family][0], UDPLITE, 40000, 22))
+        made.append(Probe(family, where, OWN[family][0], UDPLITE, 40000, 22))
         for turn, (kind, code) in enumerate(_ICMP_TYPES[family]):
             destination, interface = ways[(number + turn) % len(ways)]
             icmp = ICMP if family == 4 else ICMPV6
@@ -253,7 +253,7 @@ def test_no_next_header_is_a_protocol_that_conntrack_takes_for_invalid(host: Ker
                "-m ipv6header ! --header esp,prot --soft", "-m state --state INVALID", "-m conntrack --ctstate NEW",
                "-m conntrack ! --ctstate NEW --ctorigsrc 2001:db8::/32")  # fmt: skip
     each = [Single(match) for match in matches]
-    asked = [Probe(6, source(6, number), _OWN[6][0], NO_NEXT) for number in range(len(each))]
+    asked = [Probe(6, source(6, number), OWN[6][0], NO_NEXT) for number in range(len(each))]
     heard = ask(ruleset(6, each), 6, host, asked)
     assert heard.first == [True, True, False, False, True, True, False, True]
     assert not list(against(heard, [PLAIN]))

@@ -6,7 +6,7 @@ import pytest
 
 from .differential import mismatches, story
 from .host import KernelHost
-from .probe import ICMP, TCP, UDP, Probe
+from .probe import ACK, FIN, ICMP, TCP, UDP, Probe
 from .test_ipsets import SetCase
 from .test_ipsets import check as check_set
 
@@ -226,3 +226,61 @@ def test_redirects_and_what_the_filter_sees_of_them(host: KernelHost, family: in
         ("-A INPUT -p tcp -m conntrack ! --ctstate DNAT --ctproto tcp -j ACCEPT",),
     ):
         agree(host, text(*filtering, before=nat(*rules)), family, *probes, backend=backend)
+
+
+@FAMILIES
+@pytest.mark.parametrize("flags", [ACK, ACK | FIN])
+def test_a_synproxy_lets_later_packets_go_on(host: KernelHost, family: int, flags: int) -> None:
+    # synproxy_tg4() in net/ipv4/netfilter/ipt_SYNPROXY.c: a SYN is answered, a bare ACK looked for a cookie; all else
+    # goes on behind the rule.
+    rules = ("-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j ACCEPT", "-p tcp -j SYNPROXY", "-j ACCEPT")
+    probe = Probe(family, SOURCE[family], OWN[family], TCP, 40000, 22)
+    ruleset = text(*(f"-A INPUT {rule}" for rule in rules))
+    found = mismatches(ruleset, family, host, probes=[probe], count=100, flags=flags)
+    assert not found, story(ruleset, found)
+
+
+@FAMILIES
+@BACKENDS
+@pytest.mark.parametrize(
+    "target",
+    ["NOTRACK", "CT --notrack", "CT", "CT --ctevents new", "CT --zone-orig 5", "CONNMARK --save-mark"],
+)
+def test_nat_is_asked_where_a_target_needs_conntrack(
+    host: KernelHost, family: int, backend: str, target: str
+) -> None:
+    # xt_ct_tg_check() in net/netfilter/xt_CT.c: with --notrack there is nothing to set up.
+    table, chain = ("mangle", "INPUT") if target.startswith("CONNMARK") else ("raw", "PREROUTING")
+    before = f"*{table}\n-A {chain} -p udp -j {target}\nCOMMIT\n"
+    before += nat("-A PREROUTING -p tcp -m tcp --dport 22 -j ACCEPT", prerouting="DROP")
+    probes = [Probe(family, SOURCE[family], OWN[family], TCP, 40000, port) for port in (22, 23)]
+    agree(host, text(policy="ACCEPT", before=before), family, *probes, backend=backend)
+
+
+def raw(*rules: str) -> str:
+    return "\n".join(["*raw", ":PREROUTING ACCEPT [0:0]", ":OUTPUT ACCEPT [0:0]", *rules, "COMMIT", ""])
+
+
+@FAMILIES
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ("-A OUTPUT -p tcp -m tcp --sport 22 -j NOTRACK",),
+        ("-A OUTPUT -j CT --zone 5",),
+        ("-A PREROUTING -p tcp -m tcp --dport 22 -j CT --zone 5",),
+        ("-A PREROUTING -j CT --zone-reply 5",),
+        ("-A PREROUTING -j CT --zone-orig 5",),
+        ("-A PREROUTING -j CT --zone 5", "-A OUTPUT -j CT --zone 5"),
+        ("-A PREROUTING -p tcp -j NOTRACK", "-A OUTPUT -p tcp -j NOTRACK"),
+        ("-A PREROUTING -j CT --ctevents new", "-A PREROUTING -j NOTRACK"),
+        (
+            "-A PREROUTING -p tcp -m tcp --dport 22 -j CT --ctevents new",
+            "-A PREROUTING -p tcp -j CT --notrack",
+        ),
+    ],
+)
+def test_answers_that_conntrack_does_not_see(host: KernelHost, family: int, rules: tuple[str, ...]) -> None:
+    probes = [Probe(family, SOURCE[family], OWN[family], TCP, 40000, port) for port in (22, 23)]
+    for states in ("NEW,ESTABLISHED", "NEW,INVALID", "UNTRACKED"):
+        filtering = text(f"-A INPUT -m conntrack --ctstate {states} -j ACCEPT", before=raw(*rules))
+        agree(host, filtering, family, *probes)

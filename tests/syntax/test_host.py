@@ -270,7 +270,7 @@ def test_anything_else_than_routes_is_refused(data: bytes, line: int, column: in
 
 def test_bytes_that_are_no_text_are_refused() -> None:
     for parse in (parse_interfaces, parse_routes):
-        with pytest.raises(InputError, match="not JSON|no line"):
+        with pytest.raises(InputError, match=r"not JSON|no line"):
             parse(b"[\xff]", "f")
 
 

@@ -74,7 +74,6 @@ def test_what_a_target_was_given_is_printed_as_the_kernel_keeps_it(given: str, p
     ("DNAT --to-destination [10.0.0.1]:80", "not a destination"),
     ("DNAT --to-destination fd00::1", "not an IPv4 address"),
     ("DNAT --to-destination www.example.org", "not an IPv4 address"),
-    ("SNAT --to-source :1-2/3", "only DNAT can have"),
     ("REDIRECT --to-ports 80:90", "no range of ports"),
     ("REDIRECT --to-ports 80-90/3", "only DNAT can have"),
     ("NETMAP --to 10.0.0.0/255.0.255.0", "a mask with holes"),

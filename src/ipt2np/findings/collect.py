@@ -252,6 +252,8 @@ class _Causes:
         ]
         if whys:
             return self.grouped("N2P201", whys[0], [rule])
+        if effect is Effect.CLAIM or (rule.table == "raw" and rule.chain not in ("PREROUTING", "INPUT")):
+            return self.grouped("N2P201", "whether conntrack sees the answers", [rule])
         if effect is Effect.UNTRACK:
             return self.grouped("N2P212", "other ruleset", [rule])
         target = (
@@ -420,7 +422,7 @@ def divert_findings(decision: Decision) -> list[Finding]:
     rules = [
         rule
         for side, rule in path_rules(decision)
-        if effect_of(rule) is Effect.DIVERT and arrives(side, rule)
+        if effect_of(rule) in (Effect.DIVERT, Effect.PROXY) and arrives(side, rule)
     ]
     if not rules:
         return []

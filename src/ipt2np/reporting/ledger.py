@@ -99,7 +99,7 @@ class _Judge:
             return Fate.NOT_APPLICABLE
         effect = effect_of(rule)
         tested = any(side.walker.tests_marks for side in walked)
-        passive = effect is Effect.CONTINUE or (effect is Effect.MARK and not tested)
+        passive = effect in (Effect.CONTINUE, Effect.CLAIM) or (effect is Effect.MARK and not tested)
         if passive and not isinstance(rule.target, Jump):
             return Fate.NOT_APPLICABLE
         matching = any(m.may.meets(side.possible) for side in walked for m in side.meanings(rule))
@@ -113,7 +113,7 @@ class _Judge:
             rewriting = walked[0].walker.rewritings[rule.number]
             if rewriting.rewrite is None or rewriting.forwards:
                 return Fate.NOT_APPLICABLE if rewriting == Rewriting(forwards=True) else Fate.LOST
-        if effect in (Effect.LOG, Effect.DIVERT, Effect.MAY_DIVERT, Effect.UNKNOWN):
+        if effect in (Effect.LOG, Effect.DIVERT, Effect.PROXY, Effect.MAY_DIVERT, Effect.UNKNOWN):
             return Fate.LOST
         steers = effect in (Effect.RETURN, Effect.UNTRACK, Effect.MARK, Effect.REWRITE)
         if isinstance(rule.target, Jump) or steers:

@@ -240,10 +240,14 @@ class Effect(Enum):
     """Continues, and someone may read what it wrote."""
     UNTRACK = "untrack"
     """Continues, and conntrack leaves the packet alone."""
+    CLAIM = "claim"
+    """Continues; how conntrack treats the packet is settled, so that a later rule cannot keep it from conntrack."""
     MARK = "mark"
     """Continues with another packet mark or connection mark."""
     DIVERT = "divert"
     """The packet goes to something else than the host's own socket: neither accepted nor denied."""
+    PROXY = "proxy"
+    """Diverts the first packet of a connection; some later ones go on behind the rule."""
     MAY_DIVERT = "may divert"
     """Goes to a program if one listens, else is accepted."""
     REWRITE = "rewrite"
@@ -261,6 +265,10 @@ class TargetExtension(Extension):
 
     marks_connection: ClassVar[bool] = False
     """True where the target needs the packet's connection to change a mark."""
+
+    def tracking(self, clauses: tuple[Clause, ...]) -> bool:
+        """Whether a rule with the target and these options makes the kernel track connections."""
+        return self.tracks
 
     def acts(self, clauses: tuple[Clause, ...]) -> Effect:
         """What the target does with these options."""

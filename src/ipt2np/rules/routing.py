@@ -11,9 +11,10 @@ Facts of Linux 6.18, each held against a kernel in tests/kernel/test_routing.py:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, wraps
+from typing import Concatenate, ParamSpec
 
 from ipt2np.packets import AddressSet
 from ipt2np.packets.intervals import ADDRESS_BITS, merged
@@ -64,6 +65,24 @@ _FIXED_TYPES = (
 """IPv4 addresses whose type no route has a say in (net/ipv4/fib_frontend.c, __inet_dev_addr_type())."""
 
 
+_Parameters = ParamSpec("_Parameters")
+
+
+def _once(
+    method: Callable[Concatenate[Routing, _Parameters], Surveyed],
+) -> Callable[Concatenate[Routing, _Parameters], Surveyed]:
+    """The method, each question asked once: every rule asks anew for each half and walk state."""
+
+    @wraps(method)
+    def answered(self: Routing, *args: _Parameters.args, **more: _Parameters.kwargs) -> Surveyed:
+        key = (method.__name__, args, tuple(sorted(more.items())))
+        if key not in self.answers:
+            self.answers[key] = method(self, *args, **more)
+        return self.answers[key]
+
+    return answered
+
+
 @dataclass(frozen=True)
 class Routing:
     """One family's routing of a host, as far as it is known.
@@ -76,6 +95,11 @@ class Routing:
     host: Host
     family: int
     strict: bool = True
+
+    @cached_property
+    def answers(self) -> dict[tuple[object, ...], Surveyed]:
+        """What was asked before."""
+        return {}
 
     # -- what is known ----------------------------------------------------------------------------------
 
@@ -194,16 +218,17 @@ class Routing:
         surveyed = self.types4(local) if self.family == 4 else self.types6(local)
         sure = [each for ways, each in surveyed.items() if ways == YES]
         open_too = [each for ways, each in surveyed.items() if ways != NO]
-        return _united(sure, self.family), _united(open_too, self.family)
+        return united(sure, self.family), united(open_too, self.family)
 
     @cached_property
     def broadcast(self) -> AddressSet:
         """IPv4 addresses that may be a connected network's broadcast address."""
         surveyed = self.types4(frozenset({"BROADCAST"}))
-        return _united((each for ways, each in surveyed.items() if ways != NO), 4)
+        return united((each for ways, each in surveyed.items() if ways != NO), 4)
 
     # -- types of addresses -----------------------------------------------------------------------------
 
+    @_once
     def types4(self, wanted: frozenset[str], *, by_interface: bool = False) -> Surveyed:
         """IPv4 addresses whose type is among ``wanted``, the words of addrtype.
 
@@ -234,6 +259,7 @@ class Routing:
         surveyed = survey(stages, 4, first_route(choice), missing, rival=1)
         return _with_fixed(surveyed, wanted)
 
+    @_once
     def types6(self, wanted: frozenset[str]) -> Surveyed:
         """IPv6 addresses whose type is among ``wanted``, of LOCAL, ANYCAST and UNREACHABLE (match_lookup_rt6())."""
         missing = _ways("UNREACHABLE" in wanted)
@@ -243,12 +269,13 @@ class Routing:
         reading = least_metric(lambda route, first: _sure(bool(_types6(route, first) & wanted)))
         return survey(stages, 6, reading, missing, networks_apart=True)
 
+    @_once
     def types6_on(self, device: str, wanted: frozenset[str]) -> Surveyed:
         """The same for packets of one interface: only routes by it are asked, only its own addresses are LOCAL."""
         missing = self.types6_elsewhere(wanted)
         local = self._routes(LOCAL_TABLE, device)
         own = (route for route in local if route.type is RouteType.LOCAL and route.kernel)
-        mine = _united((AddressSet(6, (prefix_range(r.network, r.length, 6),)) for r in own), 6)
+        mine = united((AddressSet(6, (prefix_range(r.network, r.length, 6),)) for r in own), 6)
         stages = self._stages(self._routes(MAIN_TABLE, device), device)
         reading = least_metric(lambda route, first: _sure(bool((_types6(route, first) - {"LOCAL"}) & wanted)))
         surveyed = survey(stages, 6, reading, missing, networks_apart=True)
@@ -260,6 +287,7 @@ class Routing:
 
     # -- the reverse path -------------------------------------------------------------------------------
 
+    @_once
     def reverse_path(self, *, loose: bool, accept_local: bool) -> Surveyed:
         """Sources that pass ``-m rpfilter``, by interface (net/ipv4/netfilter/ipt_rpfilter.c, ip6t_rpfilter.c)."""
         routes = self._routes(MAIN_TABLE)
@@ -280,6 +308,7 @@ class Routing:
         surveyed = survey(self._stages(routes), 6, by_device(passes, loose=loose), missing)
         return _overlaid(surveyed, _UNSPECIFIED, YES)
 
+    @_once
     def link_local_reverse_path(self, device: str, *, accept_local: bool) -> Surveyed:
         """The same for link-local IPv6 sources on one interface: only routes by it are asked, loose or not."""
 
@@ -390,7 +419,8 @@ def _halves(route: Route) -> tuple[int, int]:
     return 0, 1 << (ADDRESS_BITS[4] - route.length - 1)
 
 
-def _united(parts: Iterable[AddressSet], family: int) -> AddressSet:
+def united(parts: Iterable[AddressSet], family: int) -> AddressSet:
+    """The union of address sets of one family."""
     return AddressSet(family, merged(span for part in parts for span in part.ranges))
 
 

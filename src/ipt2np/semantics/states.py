@@ -35,7 +35,7 @@ INPUT_PATH: tuple[ChainKey, ...] = (
 """Base chains that a packet for the host itself passes, in order. Sources that nat INPUT rewrites are seen by none."""
 NAT_HOOK: ChainKey = ("nat", "PREROUTING")
 
-CHANGING = (Effect.UNTRACK, Effect.MARK, Effect.UNKNOWN, Effect.REWRITE)
+CHANGING = (Effect.UNTRACK, Effect.CLAIM, Effect.MARK, Effect.UNKNOWN, Effect.REWRITE)
 """Effects that may change what a packet carries."""
 MOST_MARKS = 16
 """Different marks, the packet's and the connection's together, in one half; above it further ones are undecided."""
@@ -68,6 +68,8 @@ class State(NamedTuple):
     nat: Rewrite | None = None
     pending: Rewrite | None = None
     """What nat did to the connection's first packet, until this one has passed the hook where nat acts."""
+    claimed: bool = False
+    """True in raw behind a CT target, which settles how conntrack treats the packet."""
 
     @property
     def marks(self) -> Marks:
@@ -184,6 +186,7 @@ class Flow:
             return state
         packet, connection = self.relevant[base]
         return state._replace(
+            claimed=state.claimed and base[0] == "raw",
             packet=Bits(state.packet.value & packet, state.packet.known | FULL & ~packet),
             connection=Bits(state.connection.value & connection, state.connection.known | FULL & ~connection),
         )
@@ -275,7 +278,9 @@ class Flow:
         assert isinstance(rule.target, TargetUse)
         effect, target = rule.target.effect, rule.target.extension
         if effect is Effect.UNTRACK:
-            changed = state.untracked()
+            changed = state if state.claimed else state.untracked()
+        elif effect is Effect.CLAIM:
+            changed = state._replace(claimed=state.tracked)
         elif effect is Effect.UNKNOWN:
             changed = state._replace(packet=UNKNOWN, connection=UNKNOWN if state.tracked else ZERO)
         elif not target.marks_connection:

@@ -24,6 +24,7 @@ from ipt2np.rules.matches.conntrack import has_connection
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Chain, Jump, Rule, Ruleset, TargetUse
 from ipt2np.rules.unread import why_unread
+from ipt2np.semantics.answers import unseen
 from ipt2np.semantics.nat import Rewriting, before, behind, image, rewritings
 from ipt2np.semantics.outcomes import CONNTRACK, Can, Outcomes
 from ipt2np.semantics.states import (
@@ -83,8 +84,10 @@ def needs_tracking(rule: Rule) -> bool:
     """True where the rule makes the kernel track connections (its module asks for it when the rule is loaded)."""
     if why_unread(rule) is not None:
         return False  # the kernel may hold no such rule
-    target = rule.target.extension if isinstance(rule.target, TargetUse) else None
-    return any(use.extension.tracks for use in rule.matches) or (target is not None and target.tracks)
+    target = rule.target if isinstance(rule.target, TargetUse) else None
+    return any(use.extension.tracks for use in rule.matches) or (
+        target is not None and target.extension.tracking(target.clauses)
+    )
 
 
 def _tests_rewriting(rule: Rule) -> bool:
@@ -271,7 +274,7 @@ class Walker:
         self._first = first
         outcome = self._joined(first)
         later, follows = self._later(outcome)
-        laters = self._followed(later, follows, outcome)
+        laters = self._unless_unseen(self._followed(later, follows, outcome), later)
         starts = dict.fromkeys(first.outcome, self.space.everything)
         return {
             Half.FIRST: Walk(self._unless_rewritten(outcome), self._arrivals(first, starts)),
@@ -293,6 +296,34 @@ class Walker:
             assert cause is not None
             first = self.space.combine(lambda v: self.outcomes.either(cause, v[0], v[1]), first, other)
         return first
+
+    def _unless_unseen(self, outcome: PacketMap, later: _Run) -> PacketMap:
+        """Nobody can say what later packets meet where conntrack may not have seen the answer to the first one."""
+        raw = ("raw", "PREROUTING")
+        if raw not in self.ruleset.chains:
+            return outcome
+        found = unseen(
+            self._rules_below(raw),
+            self._rules_below(("raw", "OUTPUT")),
+            self._view(Half.LATER, State(), "filter"),
+            rewritten=any(each.rewrite for each in self.rewritings.values()),
+        )
+        tracked = self.space.nothing
+        for base in later.bases[raw].values():
+            tracked |= base.where(
+                lambda value: any(self.states[each].tracked for each in self.outcomes.passes(value))
+            )
+        for rule, packets in found:
+            cause, unknown = rule.number, self.outcomes.unknown(rule.number)
+            outcome = outcome.revised(
+                packets & tracked,
+                lambda value, cause=cause, unknown=unknown: self.outcomes.either(cause, value, unknown),  # type: ignore[misc]
+            )
+        return outcome
+
+    def _rules_below(self, base: ChainKey) -> list[Rule]:
+        """The rules of every chain that a base chain reaches."""
+        return [rule for key in self._reached(base) for rule in self.ruleset.chains[key].rules]
 
     def _unless_rewritten(self, outcome: PacketMap) -> PacketMap:
         """Where another ruleset may rewrite packets, nobody can say what this one sees of them."""
@@ -498,7 +529,7 @@ class Walker:
         here = self.number(state)
         if effect is Effect.REWRITE:
             return space.constant(self._rewritten(rule, flow, state))
-        if effect in (Effect.UNTRACK, Effect.MARK):
+        if effect in (Effect.UNTRACK, Effect.CLAIM, Effect.MARK):
             onward = flow.behind(base, rule, state)
             changed = after.get(self.number(onward), after[here])
             assert isinstance(rule.target, TargetUse)
@@ -512,12 +543,18 @@ class Walker:
             return after.get(there, after[here]).revised(
                 space.everything, lambda value: outcomes.either(number, unknown, value)
             )
+        if effect is Effect.PROXY and not flow.first:
+            diverted = outcomes.divert(number)
+            return after[here].revised(
+                space.everything, lambda value: outcomes.either(number, diverted, value)
+            )
         return space.constant(
             {
                 Effect.ACCEPT: outcomes.accept(number, here),
                 Effect.DROP: outcomes.deny(number, Can.DROP),
                 Effect.REJECT: outcomes.deny(number, Can.REJECT),
                 Effect.DIVERT: outcomes.divert(number),
+                Effect.PROXY: outcomes.divert(number),
                 Effect.MAY_DIVERT: outcomes.either(
                     number, outcomes.accept(number, here), outcomes.divert(number)
                 ),
@@ -710,12 +747,12 @@ class Walker:
                     if not rule.target.goto:
                         for back, returned in returning(callee, number).items():
                             after[back] = after.get(back, nothing) | hit & returned
-                elif hit and effect in (Effect.UNTRACK, Effect.MARK, Effect.UNKNOWN):
+                elif hit and effect in (Effect.UNTRACK, Effect.CLAIM, Effect.MARK, Effect.UNKNOWN):
                     there = self.number(run.flow.behind(base, rule, state))
                     after[there] = after.get(there, nothing) | hit
                     # A packet without a connection keeps its state where the target needs one.
                     left = packets if effect is Effect.MARK else packets - meaning.must
-                elif hit and effect not in PASSIVE:
+                elif hit and effect not in PASSIVE and (effect is not Effect.PROXY or run.flow.first):
                     left = packets - meaning.must
                 after[number] = after.get(number, nothing) | left
             alive = {number: packets for number, packets in after.items() if packets}

@@ -383,7 +383,8 @@ class _Binder:
 
     def clause(self, loaded: _Loaded, declared: Option, word: Word, negated: Word | None) -> None:
         values: list[object] = []
-        for kind in declared.kinds if not declared.optional or self.value_follows() else ():
+        kinds = declared.kinds if not declared.optional or self.value_follows() else ()
+        for kind in kinds:
             value = self.take(word, f"a value for {word.text}")
             if loaded is self.header:
                 self.note_glue(word)
@@ -404,7 +405,7 @@ class _Binder:
                 self.lenient.append(Leniency(value, UPPER_CASE))
         if negated is not None and not declared.negatable:
             raise WordFault(negated, f"{word.text} cannot be negated", f"{word.text} without !")
-        if len(values) < len(declared.kinds):
+        if len(values) < len(kinds):
             return
         first = values[0] if values else None
         if negated is not None and isinstance(first, AddressSpec) and len(first.networks) > 1:

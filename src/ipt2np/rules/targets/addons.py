@@ -12,7 +12,8 @@ _BY_EFFECT: Mapping[Effect, str] = {
     Effect.CONTINUE: "ACCOUNT DHCPMAC IPV4OPTSSTRIP",
     Effect.MARK: "IPMARK",
     Effect.DIVERT: "TARPIT DELUDE CHAOS ECHO",
-    Effect.REWRITE: "RAWDNAT RAWSNAT DNETMAP",
+    Effect.REWRITE: "DNETMAP",
+    Effect.UNKNOWN: "RAWDNAT RAWSNAT",
 }
 ADDONS: Mapping[str, Effect] = {
     name: effect for effect, names in _BY_EFFECT.items() for name in names.split()

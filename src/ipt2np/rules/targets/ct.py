@@ -40,8 +40,7 @@ class Ct(TargetExtension):
     """With ``--notrack`` conntrack leaves the packet alone; the other options change nothing that a filter sees."""
 
     name = "CT"
-    effect = Effect.CONTINUE
-    tracks = True
+    effect = Effect.CLAIM
     options = (
         option("--notrack"),
         option("--helper", kinds=plain_string(15)),
@@ -65,10 +64,14 @@ class Ct(TargetExtension):
         name = directions.pop() if len(directions) == 1 else "--zone"
         return (*others, Clause(name, False, (value,)))
 
+    def tracking(self, clauses: tuple[Clause, ...]) -> bool:
+        """Not with ``--notrack``: xt_ct_tg_check() then has nothing to set up."""
+        return self.acts(clauses) is not Effect.UNTRACK
+
     def acts(self, clauses: tuple[Clause, ...]) -> Effect:
-        """Untracks with ``--notrack``."""
+        """Untracks with ``--notrack``; of several rules the first one counts (net/netfilter/xt_CT.c, xt_ct_target())."""
         untracks = any(clause.option == "--notrack" for clause in clauses)
-        return Effect.UNTRACK if untracks else Effect.CONTINUE
+        return Effect.UNTRACK if untracks else Effect.CLAIM
 
 
 class Notrack(TargetExtension):
@@ -76,4 +79,3 @@ class Notrack(TargetExtension):
 
     name = "NOTRACK"
     effect = Effect.UNTRACK
-    tracks = True

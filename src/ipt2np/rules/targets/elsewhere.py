@@ -10,8 +10,8 @@ from ipt2np.rules.extension import Effect, Kind, TargetExtension, ValueFault, op
 from ipt2np.rules.model import Clause
 from ipt2np.rules.values import (
     Masked,
-    address,
     choice,
+    host,
     integer,
     mac_address,
     masked,
@@ -25,7 +25,7 @@ class Tee(TargetExtension):
 
     name = "TEE"
     effect = Effect.CONTINUE
-    options = (option("--gateway", kinds=address), option("--oif", kinds=plain_string(15)))
+    options = (option("--gateway", kinds=host), option("--oif", kinds=plain_string(15)))
     required = (("--gateway",),)
 
 
@@ -39,7 +39,7 @@ class Tproxy(TargetExtension):
     effect = Effect.DIVERT
     options = (
         option("--on-port", kinds=_PORT),
-        option("--on-ip", kinds=address, default=(0,)),
+        option("--on-ip", kinds=host, default=(0,)),
         option("--tproxy-mark", kinds=masked(always=True), default=(Masked(0, 0),)),
     )
     required = (("--on-port",),)
@@ -48,11 +48,11 @@ class Tproxy(TargetExtension):
 class Synproxy(TargetExtension):
     """Answers the handshake itself and opens a connection of its own to the host only then.
 
-    What opens or carries a connection ends here; a RST or FIN alone would go on, and opens nothing.
+    A SYN and a bare ACK end here; of a connection that began elsewhere, what has FIN or RST set goes on.
     """
 
     name = "SYNPROXY"
-    effect = Effect.DIVERT
+    effect = Effect.PROXY
     tracks = True
     options = (
         option("--sack-perm"),

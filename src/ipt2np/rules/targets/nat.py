@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from enum import Enum
 
 from ipt2np.packets.intervals import ADDRESS_BITS
 from ipt2np.rules.extension import Effect, Kind, TargetExtension, ValueFault, option
 from ipt2np.rules.model import Clause
 from ipt2np.rules.names import number_of
-from ipt2np.rules.values import Network, network, port_of, saved_address
+from ipt2np.rules.values import Network, host, network, port_of, saved_address
 
 _DOMAINS = {4: socket.AF_INET, 6: socket.AF_INET6}
 _PORTS_EXPECTED = "PORT or FIRST-LAST, each from 0 to 65535"
@@ -31,28 +32,39 @@ class NatRange:
     base_port: int | None = None
 
 
-def _number_range(text: str, shifted: bool) -> tuple[int, ...]:
-    """``PORT`` or ``FIRST-LAST`` as a pair, ``FIRST-LAST/BASE`` as a triple; a name stands for one port alone."""
-    first_text, dash, rest = text.partition("-")
+class Shift(Enum):
+    """What becomes of a base port behind a range of ports."""
+
+    KEPT = "kept"
+    REFUSED = "refused"
+    LOST = "lost"
+    """iptables reads it, the kernel's structure has no room for it, and iptables-save prints 0."""
+
+
+def _number_range(text: str, shift: Shift) -> tuple[int, ...]:
+    """``PORT`` or ``FIRST-LAST`` as a pair, with ``/BASE`` as a triple; a name stands for one port alone.
+
+    ``PORT/BASE`` is what iptables-save prints of a range of one port.
+    """
+    span, slash, base_text = text.partition("/")
+    first_text, dash, last_text = span.partition("-")
     first = number_of(first_text, 0xFFFF)
     if first is None:
         if ":" in text:
             raise ValueFault(f"{text!r} is no range of ports here", "FIRST-LAST with a dash")
         port = port_of(text)
         return port, port
-    if not dash:
-        return first, first
-    last_text, slash, base_text = rest.partition("/")
-    last = number_of(last_text, 0xFFFF)
+    last = number_of(last_text, 0xFFFF) if dash else first
     if last is None or (slash and not base_text):
         raise ValueFault(f"{text!r} is no range of ports", _PORTS_EXPECTED)
     if last < first:
         raise ValueFault(f"the port range {text} ends before it begins", "FIRST-LAST with FIRST <= LAST")
     if not slash:
         return first, last
-    if not shifted:
+    if shift is Shift.REFUSED:
         raise ValueFault(f"{text!r} has a base port, which only DNAT can have", _PORTS_EXPECTED)
-    return first, last, port_of(base_text)
+    base = port_of(base_text)
+    return first, last, 0 if shift is Shift.LOST else base
 
 
 def _range_text(ports: tuple[int, ...]) -> str:
@@ -85,12 +97,12 @@ def _halves(text: str, family: int) -> tuple[str, str | None]:
     return text, None
 
 
-def _to(shifted: bool) -> Kind:
+def _to(shift: Shift) -> Kind:
     def read(text: str, family: int) -> NatRange:
         addresses, port_text = _halves(text, family)
         ports: tuple[int | None, ...] = (None, None)
         if port_text is not None:
-            ports = _number_range(port_text, shifted)
+            ports = _number_range(port_text, shift)
         if not addresses and port_text is not None:
             return NatRange(None, None, *ports)
         first, _, last = addresses.partition("-")
@@ -108,28 +120,33 @@ def _to(shifted: bool) -> Kind:
             return text
         return (f"[{text}]" if family == 6 and text else text) + ":" + _range_text(tuple(ports))
 
-    shape = "[ADDRESS[-ADDRESS]][:PORT[-PORT" + ("[/PORT]" if shifted else "") + "]]"
+    shape = "[ADDRESS[-ADDRESS]][:PORT[-PORT" + ("[/PORT]" if shift is Shift.KEPT else "") + "]]"
     return Kind(shape, read, write, "10.0.0.1:80", "[fd00::1]:80")
 
 
-_PORTS = Kind(
-    "PORT[-PORT]",
-    lambda text, family: _number_range(text, False),
-    lambda value, family: _range_text(value),
-    "8000-8010",
-)
+def _ports(shift: Shift) -> Kind:
+    return Kind(
+        "PORT[-PORT]",
+        lambda text, family: _number_range(text, shift),
+        lambda value, family: _range_text(value),
+        "8000-8010",
+    )
 
 
-def _read_network(text: str, family: int) -> Network:
+def _read_prefixed(text: str, family: int) -> Network:
     """A network with a prefix: libxtables reads a mask with holes here as if it were a single address."""
-    found: Network = network(text, family)
-    tail = ~found.mask & ((1 << ADDRESS_BITS[family]) - 1)
+    address_text, slash, mask_text = text.partition("/")
+    bits = ADDRESS_BITS[family]
+    full = (1 << bits) - 1
+    address = host.read(address_text, family)
+    mask = network.read(f"{saved_address(address, family)}/{mask_text}", family).mask if slash else full
+    tail = ~mask & full
     if tail & (tail + 1):
         raise ValueFault(f"{text!r} has a mask with holes, which names no network", "ADDRESS/PREFIX")
-    return found
+    return Network(address & mask, mask)
 
 
-prefixed = replace(network, read=_read_network)
+prefixed = Kind("ADDRESS[/PREFIX]", _read_prefixed, network.write, "10.1.0.0/16", "fd00:1::/64")
 """A network whose mask is a prefix."""
 
 
@@ -155,7 +172,7 @@ class Dnat(_Nat):
     name = "DNAT"
     effect = Effect.REWRITE
     options = (
-        option("--to-destination", kinds=_to(shifted=True), repeats=True),
+        option("--to-destination", kinds=_to(Shift.KEPT), repeats=True),
         option("--random"),
         option("--persistent"),
     )
@@ -167,7 +184,7 @@ class Redirect(_Nat):
 
     name = "REDIRECT"
     effect = Effect.REWRITE
-    options = (option("--to-ports", kinds=_PORTS), option("--random"))
+    options = (option("--to-ports", kinds=_ports(Shift.REFUSED)), option("--random"))
 
 
 class Snat(_Nat):
@@ -176,7 +193,7 @@ class Snat(_Nat):
     name = "SNAT"
     effect = Effect.ACCEPT
     options = (
-        option("--to-source", kinds=_to(shifted=False), repeats=True),
+        option("--to-source", kinds=_to(Shift.LOST), repeats=True),
         option("--random"),
         option("--random-fully"),
         option("--persistent"),
@@ -189,7 +206,11 @@ class Masquerade(_Nat):
 
     name = "MASQUERADE"
     effect = Effect.ACCEPT
-    options = (option("--to-ports", kinds=_PORTS), option("--random"), option("--random-fully"))
+    options = (
+        option("--to-ports", kinds=_ports(Shift.LOST)),
+        option("--random"),
+        option("--random-fully"),
+    )
 
 
 class Netmap(_Nat):

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 from ipt2np.rules.extension import Effect, TargetExtension, option
 from ipt2np.rules.targets.nat import prefixed
+from ipt2np.rules.values import Network
 
-_OPTIONS = (option("--src-pfx", kinds=prefixed), option("--dst-pfx", kinds=prefixed))
+_ANY = (Network(0, 0),)
+# ip6tables wants both, but ip6tables-save leaves out one that is ::/0.
+_OPTIONS = tuple(
+    option(name, kinds=prefixed, default=_ANY, unsaid=_ANY) for name in ("--src-pfx", "--dst-pfx")
+)
 
 
 class Dnpt(TargetExtension):
-    """Gives the packet a destination in another network."""
+    """Gives the packet a destination in another network, and lets it go on to the next rule."""
 
     name = "DNPT"
-    effect = Effect.REWRITE
+    effect = Effect.UNKNOWN
     families = (6,)
     options = _OPTIONS
-    required = (("--src-pfx",), ("--dst-pfx",))
 
 
 class Snpt(Dnpt):
