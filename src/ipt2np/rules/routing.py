@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 
 from ipt2np.packets import AddressSet
 from ipt2np.packets.intervals import ADDRESS_BITS, merged
@@ -80,7 +80,7 @@ def _once(
             self.answers[key] = method(self, *args, **more)
         return self.answers[key]
 
-    return answered
+    return cast(Callable[Concatenate[Routing, _Parameters], Surveyed], answered)
 
 
 @dataclass(frozen=True)
