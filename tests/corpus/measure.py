@@ -93,7 +93,8 @@ def _why(decision: Decision, side: Side, rule: Rule) -> str:
     for meaning in side.meanings(rule):
         if not meaning.exact and meaning.undecided:
             return re.sub(r" '.*?'| ipset \S+", "", meaning.undecided[0])
-    given = {"interface": decision.facts.interfaces, "address": decision.facts.addresses}
+    facts = decision.facts
+    given = {"interface": facts.interfaces or facts.host.interfaces, "address": facts.addresses}
     for name, said in given.items():
         if not said and has_option(rule, HEADER_OPTIONS[name]):
             return name

@@ -80,7 +80,7 @@ def _once(
             self.answers[key] = method(self, *args, **more)
         return self.answers[key]
 
-    return cast(Callable[Concatenate[Routing, _Parameters], Surveyed], answered)
+    return cast("Callable[Concatenate[Routing, _Parameters], Surveyed]", answered)
 
 
 @dataclass(frozen=True)

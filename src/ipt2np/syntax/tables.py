@@ -63,9 +63,22 @@ class Entry:
     stays: bool = False
     """True for what stands for an unreadable command: no flush takes it out."""
     key: Key | None = None
+    counted: int | None = None
+    unread: bool | None = None
 
     def count(self, family: int) -> int:
         """How many rules of the kernel it is: one for each pair of its addresses, none where it is the other family's."""
+        if self.counted is None:
+            self.counted = self._count(family)
+        return self.counted
+
+    def is_unread(self) -> bool:
+        """True for a rule that could not be read in full."""
+        if self.unread is None:
+            self.unread = why_unread(self.rule) is not None
+        return self.unread
+
+    def _count(self, family: int) -> int:
         other = "--ipv6" if family == 4 else "--ipv4"
         if any(clause.option == other for use in self.rule.matches for clause in use.clauses):
             return 0
@@ -79,7 +92,7 @@ class Entry:
 
     def becomes(self, rule: Rule) -> None:
         """The rule is another one now."""
-        self.rule, self.key = rule, None
+        self.rule, self.key, self.counted, self.unread = rule, None, None, None
 
 
 def _lists(rule: Rule) -> tuple[tuple[Network, ...], tuple[Network, ...]]:
@@ -200,8 +213,8 @@ class TableState:
         """Where in ``entries`` the kernel's rule ``number`` is, counted from 1; ``new`` allows the place behind the last."""
         counts: Sequence[int] = range(0)
         if not chain.plain:
-            self.looked(len(counts))
-            unread = next((entry for entry in chain.entries if why_unread(entry.rule) is not None), None)
+            self.looked(len(chain.entries))
+            unread = next((entry for entry in chain.entries if entry.is_unread()), None)
             if unread is not None:
                 raise Refused(
                     word,
@@ -236,7 +249,7 @@ class TableState:
         chain.entries.append(entry)
 
     def _counted(self, chain: ChainState, entry: Entry) -> None:
-        chain.plain = chain.plain and entry.count(self.family) == 1 and why_unread(entry.rule) is None
+        chain.plain = chain.plain and entry.count(self.family) == 1 and not entry.is_unread()
 
     def insert(self, chain: ChainState, entry: Entry, number: int | None, word: Word | None) -> None:
         """``-I``: in front of the rule ``number``, or of all."""
