@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -13,6 +13,7 @@ from ipt2np import Facts
 
 from .differential import PLAIN, Question, against, ask, boundary, story
 from .host import KernelHost, RulesetRefused
+from .probe import Probe
 from .rulesets import SHARED, RealRuleset, corpus, host_addresses, reached, samples
 
 PROBES: Final = 2000
@@ -24,7 +25,16 @@ _LIMITED: Final = re.compile(r"-m (?:limit|hashlimit|connlimit|recent|quota)\b")
 _UNRAISABLE: Final = re.compile(r"-m (?:connlimit|recent|quota)\b")
 _FOUND: Final = corpus()
 
-UNDECIDED_RATE: Final = Question(("rate=undecided",))
+#: The kernel's own answer to whether ``reverse-path`` is true of a packet.
+_REVERSE_PATH: Final = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -m rpfilter --invert -j DROP\nCOMMIT\n"
+
+
+def unspoofed(probes: Sequence[Probe], family: int, host: KernelHost) -> list[Probe]:
+    """The probes that come in where the kernel would send an answer."""
+    host.load(_REVERSE_PATH, family)
+    passed = [probe for probe, verdict in zip(probes, host.first(probes), strict=True) if verdict]
+    assert passed, "no probe comes in by its reverse path: nothing said under that assumption is judged"
+    return passed
 
 
 def unlimited(text: str) -> str:
@@ -69,15 +79,23 @@ def check(real: RealRuleset, backend: str) -> None:
     Where a limit stands the kernel counts, so only the bounds of ``rate=undecided`` are facts about the
     ruleset as it is; what is said under the assumption that no limit is exceeded is held against the same
     ruleset with limits that are not. What ``recent`` and ``connlimit`` remember cannot be raised like that.
+    Where ``rpfilter`` is asked, so too only the bounds of ``reverse-path=undecided`` are facts about every
+    packet; what is said under that assumption is held against the packets of which it is true.
     """
     text, family = real.text, real.family
     limited = any(_LIMITED.search(rule) for rule in reached(text))
     raisable = not any(_UNRAISABLE.search(rule) for rule in reached(text))
+    by_path = any("-m rpfilter" in rule for rule in reached(text))
+    rate = ("rate=undecided",) if limited else ()
+    question = Question((*rate, "reverse-path=undecided") if by_path else rate)
     with _host_for(real, backend) as host:
         probes = boundary(text, family, host, PROBES if backend == "nft" else PROBES // 2)
         heard = ask(text, family, host, probes)
-        question = UNDECIDED_RATE if limited else PLAIN
-        found = against(heard, [question], policies=backend == "nft" and not (limited and raisable))
+        policies = backend == "nft" and not (limited and raisable)
+        found = against(heard, [question], policies=policies)
+        if by_path:
+            probes = unspoofed(probes, family, host)
+            found += against(ask(text, family, host, probes), [Question(rate)], policies=policies)
         if limited and raisable and backend == "nft":
             found += against(ask(unlimited(text), family, host, probes), [PLAIN])
         if backend == "nft" and (len(host.interfaces) > 1 or len(host.own(family)) > 1):
