@@ -1,4 +1,4 @@
-"""Text of any origin made safe to show."""
+"""Text of any origin: made safe to show, and its bytes."""
 
 from __future__ import annotations
 
@@ -9,3 +9,14 @@ def printable(text: str, width: int = LINE_WIDTH) -> str:
     """``text`` on one line: anything but printable characters escaped, cut to ``width``."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     return shown if len(shown) <= width else shown[: width - 1] + "…"
+
+
+def as_bytes(text: str) -> bytes:
+    """The bytes that a file had for ``text``: those that were no UTF-8 stand in it as surrogates (PEP 383).
+
+    Any other lone surrogate is three bytes.
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")

@@ -125,3 +125,17 @@ def test_of_a_mark_the_bits_that_are_known_decide(known: Bits, may: bool, must: 
     members = Members([probe], [word(probe)], looked.interfaces)
     assert (members.of(meaning.may), members.of(meaning.must)) == ([may], [must])
     assert meaning.exact or meaning.undecided == ("the ipset s: the packet's mark",)
+
+
+@pytest.mark.parametrize(("mask", "direction", "exact"), [
+    ("0.0.0.255", "src", False),
+    ("0.0.0.255", "dst", True),
+    ("255.255.0.255", "src", True),
+])  # fmt: skip
+def test_sources_that_no_list_of_networks_can_hold_are_undecided(
+    mask: str, direction: str, exact: bool
+) -> None:
+    looked = view(f"create s hash:ip bitmask {mask}\nadd s 0.0.0.5\n", 4)
+    meaning = found_in(looked.ipsets["s"], looked, Search((direction,)))
+    assert meaning.exact is exact
+    assert exact or "its bitmask picks sources" in meaning.undecided[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ipt2np import Field
@@ -110,6 +110,8 @@ _TEXTS = st.text(st.sampled_from("0123456789abcxX.:,/&|@<>=!-+_ \\\"'~é٣²") |
 
 @pytest.mark.parametrize(("name", "family"), sorted(all_matches()))
 @given(text=_TEXTS)
+@example(text="\ud800")
+@example(text="\udcff")
 def test_any_text_is_a_value_or_a_fault(name: str, family: int, text: str) -> None:
     for declared in all_matches()[name, family].options:
         for kind in declared.kinds:

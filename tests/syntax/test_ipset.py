@@ -238,6 +238,15 @@ def test_all_faults_of_a_dump_are_reported_at_once() -> None:
     assert [line for line, *_ in found] == [2, 3, 4, 5]
 
 
+def test_names_may_hold_bytes_that_are_no_text_and_count_them_singly() -> None:
+    name = b"\xff" * 31
+    assert [len(each) for each in sets(b"create " + name + b" hash:ip\n")] == [31]
+    with pytest.raises(InputError, match="longer than 31 bytes"):
+        sets(b"create " + name + b"\xff hash:ip\n")
+    found = sets(b"create s hash:net,iface\nadd s 10.0.0.0/8,\xff\n")["s"]
+    assert tuple(found.batches[0].names) == ("\udcff",)
+
+
 def test_bytes_that_are_no_text_are_refused() -> None:
     with pytest.raises(InputError, match="is not an address"):
         sets(b"create s hash:ip\nadd s 10.0.0.\xff\n")

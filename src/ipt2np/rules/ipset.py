@@ -50,6 +50,12 @@ class Mask:
         outside = (1 << self.bits) - 1 - self.value
         return not outside & (outside + 1)
 
+    @property
+    def prefixes(self) -> int:
+        """How many networks the addresses make up that are one address under the mask."""
+        positions = self.positions()
+        return 1 << (positions[-1] + 1 - len(positions))
+
     def within(self, address: int) -> bool:
         """True where the address has no bit outside the mask."""
         return not address & ~self.value

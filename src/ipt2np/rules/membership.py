@@ -19,6 +19,7 @@ from ipt2np.rules.interfaces import LABELS
 from ipt2np.rules.ipset import BRIDGE, PORTED, Batch, IpSet, Service
 from ipt2np.rules.meaning import Meaning, View
 from ipt2np.rules.settypes import ADDRESSES, Part
+from ipt2np.rules.values import EXPANDED_PREFIXES
 
 FOUND, EXCLUDED, STOPPED, ONWARD = 1, 2, 4, 8
 """What the search can come to at a prefix: an entry, one flagged nomatch, an end without either, a shorter prefix."""
@@ -84,12 +85,23 @@ def _found_in(ipset: IpSet, view: View, search: Search) -> Meaning:
             result |= found_in(view.ipsets[name], view, Search(search.directions, search.holes))
     elif not fits(ipset, view.family, search.directions):
         return view.never()
+    elif _scattered(ipset, search):
+        return view.undecided(
+            f"the ipset {ipset.name}: its bitmask picks sources that no list of networks can hold"
+        )
     else:
         result = _searched(coarse(ipset), view, search)
     if search.counted and ipset.counters and result.may:
         why = f"what the entries of the ipset {ipset.name} have counted"
         return Meaning(result.may, view.space.nothing, result.assumptions, (why,))
     return result
+
+
+def _scattered(ipset: IpSet, search: Search) -> bool:
+    """True where a source that is found stands for too many networks to write."""
+    asked = zip(ipset.parts, search.directions, strict=False)
+    by_source = any(part in ADDRESSES and direction == "src" for part, direction in asked)
+    return by_source and ipset.mask.prefixes > EXPANDED_PREFIXES
 
 
 def _searched(ipset: IpSet, view: View, search: Search) -> Meaning:

@@ -24,6 +24,7 @@ from ipt2np.rules.names import (
     protocol_number,
     saved_protocol,
 )
+from ipt2np.text import as_bytes
 
 EXPANDED_PREFIXES = 4096
 """A non-contiguous mask is expanded into at most so many prefixes; above it the match is undecided."""
@@ -55,7 +56,7 @@ def string(most: int = 0, *, least: int = 0, cut: bool = False, title: str = "TE
     """Free text, quoted where it must be; longer than ``most`` bytes it is cut where ``cut`` says so, else a fault."""
 
     def read(text: str, family: int) -> str:
-        data = text.encode("utf-8", "surrogateescape")
+        data = as_bytes(text)
         if len(data) < least:
             raise ValueFault(f"{text!r} is too short", f"at least {least} characters")
         if most and len(data) > most:

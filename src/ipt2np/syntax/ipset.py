@@ -23,6 +23,7 @@ from ipt2np.syntax.ipsetbuild import (
 from ipt2np.syntax.ipsetelements import ElementFault
 from ipt2np.syntax.ipsetlines import SetLine, plain_add, read_set_line
 from ipt2np.syntax.verbs import LineFault, Word
+from ipt2np.text import as_bytes
 
 
 class _Dump:
@@ -66,7 +67,7 @@ class _Dump:
 
     def create(self, line: SetLine, number: int) -> None:
         name, type_word, *rest = line.words
-        if len(name.text.encode()) > NAME_LENGTH:
+        if len(as_bytes(name.text)) > NAME_LENGTH:
             raise WordProblem(
                 name, f"{name.text[:40]!r} is longer than {NAME_LENGTH} bytes", "a shorter name of a set"
             )

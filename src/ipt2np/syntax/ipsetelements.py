@@ -18,6 +18,7 @@ from ipt2np.rules.ipset import BRIDGE, PORTED, Mask, Service
 from ipt2np.rules.names import number_of, port_number, protocol_number
 from ipt2np.rules.settypes import ADDRESSES, ICMP_NAMES, Part, SetType
 from ipt2np.rules.values import mac_address
+from ipt2np.text import as_bytes
 
 TCP, UDP = 6, 17
 ICMP_OF = {4: 1, 6: 58}
@@ -371,7 +372,7 @@ Kept = tuple[Range, tuple[int, ...], bool]
 def _interface(text: str) -> tuple[str, bool]:
     """An interface's name, or ``physdev:`` and a bridge port's, of which the header says nothing."""
     name = text.removeprefix("physdev:")
-    if len(name.encode()) >= IFNAMSIZ or (not name and name == text):
+    if len(as_bytes(name)) >= IFNAMSIZ or (not name and name == text):
         raise ValueFault(f"{text!r} is not an interface name", "a name of 1 to 15 characters")
     # A final + is a wildcard in iptables and here; ipset means an interface of that name.
     return (name, not name.endswith("+")) if name == text else (BRIDGE, False)

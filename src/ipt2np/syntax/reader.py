@@ -18,6 +18,7 @@ from ipt2np.syntax.shell import Capture
 from ipt2np.syntax.source import Line
 from ipt2np.syntax.tables import Entry, Refused, TableState, TooManySteps, loop_message, loops
 from ipt2np.syntax.verbs import Command, LineFault, Word
+from ipt2np.text import as_bytes
 
 Fault = LineFault | WordFault | Refused
 
@@ -191,7 +192,7 @@ class Reader:
         """``:NAME POLICY [counters]``"""
         table = self.inside("a chain line")
         name, policy = said.name.text, said.policy.text
-        if len(name.encode("utf-8", "surrogateescape")) > _NAME_MOST:
+        if len(as_bytes(name)) > _NAME_MOST:
             self.lenient.add(LONG_NAME, line.number)
         if table.is_builtin(name):
             set_policy(table, said.name, said.policy, line.number)

@@ -7,6 +7,7 @@ import re
 from ipt2np.rules.extension import Kind, MatchExtension, Undecided, ValueFault, option
 from ipt2np.rules.model import Clause
 from ipt2np.rules.values import choice, integer
+from ipt2np.text import as_bytes
 
 MOST = 128
 """So many bytes at most (xt_string.h, XT_STRING_MAX_PATTERN_SIZE)."""
@@ -23,7 +24,7 @@ def _limited(found: bytes, text: str) -> bytes:
 
 
 def _read(text: str, family: int) -> bytes:
-    return _limited(text.encode("utf-8", "surrogatepass"), text)
+    return _limited(as_bytes(text), text)
 
 
 def _read_hexadecimal(text: str, family: int) -> bytes:
@@ -32,7 +33,7 @@ def _read_hexadecimal(text: str, family: int) -> bytes:
     As parse_hex_string() of libxt_string reads it: the byte after a closing ``|`` is taken as it is, too.
     """
     expected = "text, with bytes in hexadecimal between bars such as |0d 0a|"
-    given = text.encode("utf-8", "surrogatepass")
+    given = as_bytes(text)
     found = bytearray()
     at, inside = 0, False
     while at < len(given):
