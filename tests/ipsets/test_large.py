@@ -21,37 +21,39 @@ from .test_naive import view
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 PROGRAM = """
-import resource, sys, time
+import sys
+from pathlib import Path
 from ipt2np import Assumptions, Half, PacketSpace
 from ipt2np.rules.interfaces import Interfaces
 from ipt2np.rules.meaning import Hook, View
 from ipt2np.rules.membership import Search, found_in
 from ipt2np.syntax.ipset import parse_ipsets
 
-data, started = sys.stdin.buffer.read(), time.process_time()
-sets = parse_ipsets(data, "sets")
+sets = parse_ipsets(sys.stdin.buffer.read(), "sets")
 space, names = PacketSpace(), Interfaces.of(sets["s"].interfaces)
 looked = View(space, sets["s"].family, Half.FIRST, Hook.AFTER_CONNTRACK, True, Assumptions(), names, sets)
 meaning = found_in(sets["s"], looked, Search(("src", "src")))
 assert meaning.may
-memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-print(int(time.process_time() - started), memory, len(space.diagram.level), int(meaning.exact))
+status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+print(int(status["VmHWM"].split()[0]) // 1024, len(space.diagram.level), int(meaning.exact))
 """
 
 
 class Cost(NamedTuple):
-    seconds: int
     megabytes: int
     nodes: int
     exact: bool
 
 
 def cost(text: str) -> Cost:
-    """What reading a set called s and making packets of it costs a process of its own, in CPU time and memory."""
+    """What it costs a process of its own to read a set called s and to make packets of it: peak memory, diagram nodes.
+
+    The peak is /proc's: what getrusage() calls a process's own begins with that of the process it was forked from.
+    """
     command, environment = [sys.executable, "-c", PROGRAM], {"PYTHONPATH": str(SOURCE)}
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=True, env=environment)
-    seconds, megabytes, nodes, exact = map(int, done.stdout.split())
-    return Cost(seconds, megabytes, nodes, bool(exact))
+    megabytes, nodes, exact = map(int, done.stdout.split())
+    return Cost(megabytes, nodes, bool(exact))
 
 
 def dotted(rng: random.Random) -> str:
@@ -64,7 +66,6 @@ def test_a_million_addresses_are_exact() -> None:
     spent = cost(text)
     assert spent.exact
     assert spent.megabytes < 1000
-    assert spent.seconds < 60
     assert spent.nodes < 2_000_000
 
 
@@ -85,7 +86,6 @@ def test_a_hundred_thousand_of_everything_is_exact() -> None:
         spent = cost(f"create s {kind}\n" + "".join(f"add s {element()}\n" for _ in range(100_000)))
         assert spent.exact, kind
         assert spent.megabytes < 700, kind
-        assert spent.seconds < 40, kind
 
 
 def test_scattered_ipv6_addresses_are_looked_at_by_networks_where_they_are_too_many() -> None:

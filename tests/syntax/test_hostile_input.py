@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tracemalloc
 from collections.abc import Callable
 
@@ -14,6 +15,7 @@ from ipt2np.rules.canonical import ruleset_text
 from ipt2np.rules.extension import Kind, ValueFault
 from ipt2np.rules.names import number_of, port_number, protocol_number
 from ipt2np.rules.services import SERVICES
+from ipt2np.rules.unread import why_unread
 from ipt2np.rules.values import (
     address,
     addresses,
@@ -49,6 +51,11 @@ def read(data: bytes, *, keep_going: bool) -> tuple[Ruleset, ...]:
             rule.number for rule in ruleset.rules
         ]
     return found
+
+
+def readable(text: str) -> list[str]:
+    """The lines of a printed ruleset, without the comments that stand for what could not be read."""
+    return [line for line in text.split("\n") if line[:1] != "#"]
 
 
 # -- fuzz -----------------------------------------------------------------------------------------------
@@ -101,7 +108,18 @@ def test_whatever_is_read_with_keep_going_can_be_decided_and_printed(data: bytes
     if found:
         decide(found)
     for ruleset in found:
-        assert ruleset_text(ruleset).count("\n") >= len(ruleset.rules) * 0
+        printed = ruleset_text(ruleset)
+        if not ruleset.tables:
+            assert not printed
+            continue
+        if all(re.fullmatch(r"\w[\w+.-]*", name) for _, name in ruleset.chains):  # as no unreadable rule's need be
+            encoded = printed.encode("utf-8", "surrogateescape")
+            (again,) = parse_rulesets(encoded, "again", family=ruleset.family, keep_going=True)
+            assert readable(ruleset_text(again)) == readable(printed)
+        tables = {table.name for table in ruleset.tables}
+        rules = (rule for (table, _), chain in ruleset.chains.items() if table in tables for rule in chain.rules)
+        unread = sum(why_unread(rule) is not None for rule in rules)
+        assert printed.count(" cannot be read: ") >= unread
 
 
 @FUZZ

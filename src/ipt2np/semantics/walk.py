@@ -300,7 +300,7 @@ class Walker:
     def _unless_unseen(self, outcome: PacketMap, later: _Run) -> PacketMap:
         """Nobody can say what later packets meet where conntrack may not have seen the answer to the first one."""
         raw = ("raw", "PREROUTING")
-        if raw not in self.ruleset.chains:
+        if raw not in later.bases:
             return outcome
         found = unseen(
             self._rules_below(raw),
