@@ -189,7 +189,21 @@ def fault_column(text: str, error: UnexpectedInput) -> int:
     return len(text.rstrip()) + 1 if at_end or not error.column or error.column < 1 else error.column
 
 
+_ACCEPTABLE: dict[tuple[int, ...], frozenset[str]] = {}
+MOST_STACKS = 1000
+
 _VARIABLE = re.compile(r"\$(?:\{[^}]*\}?|\([^)]*\)?|\w+|.)?|`[^`]*`?")
+
+
+def _acceptable(error: UnexpectedToken) -> set[str]:
+    """The tokens that would have been taken; Lark tries each, so they are kept by the parser's stack."""
+    stack = tuple(error.interactive_parser.parser_state.state_stack)
+    found = _ACCEPTABLE.get(stack)
+    if found is None:
+        if len(_ACCEPTABLE) > MOST_STACKS:
+            _ACCEPTABLE.clear()
+        found = _ACCEPTABLE[stack] = frozenset(error.accepts or error.expected)
+    return set(found)
 
 
 def _fault(text: str, error: UnexpectedInput) -> LineFault:
@@ -200,7 +214,7 @@ def _fault(text: str, error: UnexpectedInput) -> LineFault:
     if isinstance(error, UnexpectedCharacters):
         names = set(error.allowed or ())
     elif isinstance(error, UnexpectedToken):
-        names = set(error.accepts or error.expected)
+        names = _acceptable(error)
     scripted = "SHELL_WORD" in names
     piece = re.match(r'"(?:[^"\\]|\\.)*', rest) if scripted else None
     variable = None

@@ -277,20 +277,25 @@ class TableState:
         """``-D CHAIN rule``: the first rule that says the same, for each pair of its addresses."""
         self.looked(len(chain.entries))
         base, sources, destinations = _key(rule, self.family)
+        single = len(sources) == len(destinations) == 1
         related: list[tuple[Entry, Key]] = []
-        for entry in chain.entries:
-            if entry.stays or why_unread(entry.rule) is not None:
+        for index, entry in enumerate(chain.entries):
+            if entry.stays or entry.is_unread():
                 continue
             key = entry.says(self.family)
-            if key[0] == base and set(key[1]) & set(sources) and set(key[2]) & set(destinations):
+            if key[0] != base:
+                continue
+            if single and not related and key == (base, sources, destinations):
+                del chain.entries[index]
+                return
+            if set(key[1]) & set(sources) and set(key[2]) & set(destinations):
                 related.append((entry, key))
         if not related:
             raise Refused(
                 None, f"the chain {chain.name} has no such rule", "a rule that it has", harmless=True
             )
         first, key = related[0]
-        single = len(sources) == len(destinations) == 1
-        if key == (base, sources, destinations) and (single or len(related) == 1):
+        if key == (base, sources, destinations) and len(related) == 1:
             chain.entries.remove(first)
             return
         doomed = _singles(related, sources, destinations)
