@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import pytest
 
 from ipt2np import CNIS, AddressSet, Field, Identity, InDoubt, OtherFamily, PacketSet, PacketSpace
-from ipt2np.cni.networkpolicy import load
+from ipt2np.cni.kinds.networkpolicy import VALIDATORS
+from ipt2np.cni.manifests import load
 from tests.sample_hosts import HOSTS, IDENTITY, drafted
 
 from .naive import admits
@@ -72,7 +73,7 @@ def test_what_is_emitted_for_a_sample(host: str, in_doubt: InDoubt, other_family
 def test_a_random_policy(seed: int) -> None:
     """None of them is refused by ``validate``: ``load`` would raise."""
     text = generate(seed)
-    assert load(text)
+    assert load(text, VALIDATORS)
     assert_read_alike(text, Identity("any", NAMESPACE, LABELS))
 
 

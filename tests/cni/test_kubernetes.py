@@ -32,7 +32,8 @@ from ipt2np import (
 )
 from ipt2np.cni import kubernetes
 from ipt2np.cni.base import PolicyFault
-from ipt2np.cni.networkpolicy import is_name, load, selects, validate
+from ipt2np.cni.kinds.networkpolicy import VALIDATORS, selects, validate
+from ipt2np.cni.manifests import is_name, load
 from tests.dumps import dump, parsed
 from tests.sample_hosts import HOSTS, IDENTITY, drafted, rulesets
 
@@ -247,7 +248,7 @@ def test_what_is_written_for_a_sample_is_a_valid_object(
     drafted_host = drafted(host, in_doubt, other_family)
     documents = list(yaml.safe_load_all(drafted_host.text))
     assert documents == list(drafted_host.fitted.objects)
-    assert load(drafted_host.text) == documents
+    assert load(drafted_host.text, VALIDATORS) == documents
     for document in documents:
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
         kubernetes_validate.validate(document, "1.25", strict=True)
@@ -621,14 +622,14 @@ def test_what_an_api_server_takes(place: Place, value: Any) -> None:
 )
 def test_text_that_holds_no_policy_is_a_fault(text: str) -> None:
     with pytest.raises(PolicyFault):
-        load(text)
+        load(text, VALIDATORS)
 
 
 def test_two_objects_of_one_name_are_a_fault() -> None:
     """The second would take the place of the first."""
     with pytest.raises(PolicyFault):
-        load(yaml.safe_dump_all([GOOD, GOOD]))
-    load(yaml.safe_dump_all([GOOD, with_value(("metadata", "namespace"), "other")]))
+        load(yaml.safe_dump_all([GOOD, GOOD]), VALIDATORS)
+    load(yaml.safe_dump_all([GOOD, with_value(("metadata", "namespace"), "other")]), VALIDATORS)
 
 
 # -- who is selected -------------------------------------------------------------------------------------

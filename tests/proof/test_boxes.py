@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from ipt2np import AddressSet, Field, InDoubt, PacketSet, PacketSpace
-from ipt2np.cni.networkpolicy import PROTOCOLS
+from ipt2np.cni.kinds.networkpolicy import PROTOCOLS
 from ipt2np.packets.intervals import Range
 from ipt2np.proof.boxes import Box, boxes, describe
 from tests.packets.universe import RECIPES, Recipe

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from ipt2np.cni.base import Identity
-from ipt2np.cni.networkpolicy import is_label, is_name, is_namespace
+from ipt2np.cni.manifests import is_label, is_name, is_namespace
 from ipt2np.errors import UsageError
 
 SELECTOR_LABEL = "app.kubernetes.io/name"

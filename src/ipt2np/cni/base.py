@@ -25,6 +25,19 @@ class Identity:
     pod_labels: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """What is known of the cluster beside its CNI."""
+
+    pod_cidrs: tuple[str, ...] = ()
+    node_cidrs: tuple[str, ...] = ()
+    """Addresses of pods and nodes; an address that is in neither may be anybody's."""
+    cidr_match: frozenset[str] = frozenset()
+    """Which of ``pods`` and ``nodes`` CIDRs match where they match external sources alone by default (Cilium)."""
+    in_cluster: bool = True
+    """True where peers that stand for all pods or nodes may be written."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmittedRule:
     """A rule of an emitted object: where it stands, what it admits of the plan, the rules behind it."""
@@ -59,7 +72,7 @@ class PlatformEffect:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a policy lets through for one class of sources."""
+    """What a policy lets through for one class of sources (``external``, ``pod``, ``node``)."""
 
     admits: PacketSet
     undefined: PacketSet

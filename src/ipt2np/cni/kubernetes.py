@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from ipt2np.cni.base import Cni, EmittedRule, Fitted, Identity, Object, PlatformEffect, Reading
 from ipt2np.cni.blocks import Block, blocks
-from ipt2np.cni.networkpolicy import API_VERSION, KIND, PROTOCOLS, load, read, validate
+from ipt2np.cni.kinds.networkpolicy import API_VERSION, KIND, PROTOCOLS, VALIDATORS, read, validate
+from ipt2np.cni.manifests import load
 from ipt2np.cni.services import Group, ServiceGroups
 from ipt2np.findings import Difference, Finding, Predicted
 from ipt2np.findings.catalogue import remedy
@@ -87,7 +88,7 @@ class Kubernetes(Cni):
 
     def interpret(self, text: str, identity: Identity, space: PacketSpace) -> Mapping[str, Reading]:
         """Reads back what the YAML lets through."""
-        return read(load(text), identity, space)
+        return read(load(text, VALIDATORS), identity, space)
 
 
 def _rule(group: Group) -> Object:

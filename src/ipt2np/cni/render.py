@@ -11,7 +11,7 @@ import yaml
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from ipt2np.cni.base import Cni, EmittedRule, Fitted
-from ipt2np.cni.networkpolicy import LOADER
+from ipt2np.cni.manifests import LOADER
 from ipt2np.errors import InternalError
 from ipt2np.frames import Frames
 from ipt2np.resources import read_template

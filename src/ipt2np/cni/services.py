@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ipt2np.cni.networkpolicy import PROTOCOLS
+from ipt2np.cni.kinds.networkpolicy import PROTOCOLS
 from ipt2np.packets import Field, PacketSet
 from ipt2np.planning import PolicyPlan
 
