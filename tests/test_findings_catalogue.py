@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ipt2np import CATALOGUE, Assumptions, Facts, Finding, Identity, Options, Severity, convert, parse_ruleset
-from ipt2np.cni import kubernetes
+from ipt2np.cni import networkpolicies
+from ipt2np.cni.fitting import objects
 from ipt2np.conversion import OtherFamily
 from ipt2np.planning import InDoubt
 from ipt2np.rules.host import Host, HostAddress, Interface, Route, RouteType
@@ -183,9 +184,9 @@ def test_what_it_takes_to_meet_a_finding(
     code: str, text: str, family: int, more: dict[str, Any], line: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if code == "N2P404":
-        monkeypatch.setattr(kubernetes, "OBJECT_BYTES", 20_000)
+        monkeypatch.setattr(networkpolicies, "OBJECT_BYTES", 20_000)
     if code == "N2P406":
-        monkeypatch.setattr(kubernetes, "CLIENT_SIDE_BYTES", 20_000)
+        monkeypatch.setattr(objects, "CLIENT_SIDE_BYTES", 20_000)
     (found,) = (finding for finding in findings(text, family, **more) if finding.code == code)
     assert found.place[1] == line
     assert found.message and found.remedy

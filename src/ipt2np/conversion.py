@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ipt2np.cni.base import Cni, Fitted, Identity, PolicyFault, Reading
+from ipt2np.cni.base import Cluster, Cni, Fitted, Identity, PolicyFault, Reading
 from ipt2np.cni.registry import CNIS
 from ipt2np.cni.render import render
 from ipt2np.errors import InternalError, UsageError
@@ -46,8 +46,7 @@ class Options:
     other_family: OtherFamily = OtherFamily.DENY
     assumptions: Assumptions = field(default_factory=Assumptions)
     facts: Facts = field(default_factory=Facts)
-    pod_cidrs: tuple[str, ...] = ()
-    node_cidrs: tuple[str, ...] = ()
+    cluster: Cluster = field(default_factory=Cluster)
     version: str = ""
 
 
@@ -98,7 +97,7 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
     every = (*rulesets, *also)
     names = ", ".join(dict.fromkeys(ruleset.file for ruleset in every))
     source = ", ".join(dict.fromkeys(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in every))
-    fitted = cni.fit(plan, options.identity, source)
+    fitted = cni.fit(plan, options.identity, options.cluster, source)
     findings = [
         *decision_findings(decision, options.in_doubt),
         *fact_findings(decision),
@@ -150,16 +149,10 @@ def conclude(drafted: Draft, text: str) -> Conversion:
     """
     options = drafted.options
     try:
-        readings = drafted.cni.interpret(text, options.identity, drafted.decision.space)
+        readings = drafted.cni.interpret(text, options.identity, options.cluster, drafted.decision.space)
     except PolicyFault as fault:
         raise InternalError(f"the emitted policy is not valid: {fault}") from None
-    proof = prove(
-        drafted.decision,
-        readings,
-        drafted.findings,
-        pod_cidrs=options.pod_cidrs,
-        node_cidrs=options.node_cidrs,
-    )
+    proof = prove(drafted.decision, readings, drafted.findings, options.cluster)
     return Conversion(
         drafted, text, readings, proof, ledger(drafted.decision, drafted.fitted, readings["external"])
     )

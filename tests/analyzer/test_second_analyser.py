@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import pytest
 
 from ipt2np import CNIS, AddressSet, Field, Identity, InDoubt, OtherFamily, PacketSet, PacketSpace
+from ipt2np.cni.base import Cluster
 from ipt2np.cni.kinds.networkpolicy import VALIDATORS
 from ipt2np.cni.manifests import load
 from tests.sample_hosts import HOSTS, IDENTITY, drafted
@@ -42,7 +43,7 @@ def as_packets(boxes: Iterable[Admitted], space: PacketSpace) -> PacketSet:
 
 
 def ours(text: str, identity: Identity, space: PacketSpace) -> PacketSet:
-    return CNIS["kubernetes"].interpret(text, identity, space)["external"].admits & nameable(space)
+    return CNIS["kubernetes"].interpret(text, identity, Cluster(), space)["external"].admits & nameable(space)
 
 
 def assert_read_alike(text: str, identity: Identity) -> PacketSet:

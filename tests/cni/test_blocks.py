@@ -20,7 +20,7 @@ from itertools import combinations_with_replacement, pairwise, product
 
 import pytest
 
-from ipt2np.cni.blocks import Block, blocks
+from ipt2np.cni.fitting.blocks import Block, blocks
 from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
 from ipt2np.packets.intervals import ADDRESS_BITS
 

@@ -30,8 +30,8 @@ from ipt2np import (
     draft,
     parse_ruleset,
 )
-from ipt2np.cni import kubernetes
-from ipt2np.cni.base import PolicyFault
+from ipt2np.cni import networkpolicies
+from ipt2np.cni.base import Cluster, PolicyFault
 from ipt2np.cni.kinds.networkpolicy import VALIDATORS, selects, validate
 from ipt2np.cni.manifests import is_name, load
 from tests.dumps import dump, parsed
@@ -290,7 +290,7 @@ def assert_in_pieces(conversion: Conversion, largest: int) -> Rules:
 
 @pytest.fixture
 def small_objects(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(kubernetes, "OBJECT_BYTES", 3000)
+    monkeypatch.setattr(networkpolicies, "OBJECT_BYTES", 3000)
     return 3000 + 1500  # metadata and selector come on top
 
 
@@ -365,15 +365,15 @@ def test_one_block_with_forty_thousand_exceptions_comes_in_pieces() -> None:
     excepts = [rule.split()[3] for rule in random_bans(40_000)]
     ports = tcp(22, (8000, 8080))
     rule = {"from": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": excepts}}], "ports": ports}
-    chunks = kubernetes._chunks([rule])
+    chunks = networkpolicies.chunks([networkpolicies.Emission(rule, 0)])
     assert len(chunks) > 1
     whole = AddressSet.everything(4)
     left, written = AddressSet.of(4, []), 0
     for chunk in chunks:
-        assert len(json.dumps([part for _, _, part in chunk])) < 1.3 * MIB
-        for _, _, part in chunk:
-            assert part["ports"] == ports
-            for peer in part["from"]:
+        assert len(json.dumps([each.rule for each in chunk])) < 1.3 * MIB
+        for each in chunk:
+            assert each.rule["ports"] == ports
+            for peer in each.rule["from"]:
                 block = AddressSet.cidrs(peer["ipBlock"]["cidr"]) - AddressSet.cidrs(
                     *peer["ipBlock"]["except"]
                 )
@@ -679,7 +679,7 @@ def test_whom_a_policy_isolates(change: Callable[[dict[str, Any]], object], expe
 def test_pods_that_nothing_selects_are_open_to_every_class_of_sources() -> None:
     space = PacketSpace()
     text = yaml.safe_dump(GOOD)
-    readings = CNIS["kubernetes"].interpret(text, Identity("db", "shop", {"app": "db"}), space)
+    readings = CNIS["kubernetes"].interpret(text, Identity("db", "shop", {"app": "db"}), Cluster(), space)
     assert {name: reading.admits for name, reading in readings.items()} == dict.fromkeys(
         ("external", "pod", "node"), space.everything
     )

@@ -232,6 +232,7 @@ def convert(
     with reported_errors():
         from ipt2np import __version__
         from ipt2np.cli.arguments import address_of, cidr_of, identity_of, interface_of
+        from ipt2np.cni.base import Cluster
         from ipt2np.cni.registry import CNIS
         from ipt2np.conversion import Options, OtherFamily
         from ipt2np.errors import UsageError
@@ -253,8 +254,10 @@ def convert(
                 addresses=tuple(address_of(text) for text in address or []),
                 drop_transient=drop_transient,
             ),
-            pod_cidrs=tuple(cidr_of("--pod-cidr", text) for text in pod_cidr or []),
-            node_cidrs=tuple(cidr_of("--node-cidr", text) for text in node_cidr or []),
+            cluster=Cluster(
+                tuple(cidr_of("--pod-cidr", text) for text in pod_cidr or []),
+                tuple(cidr_of("--node-cidr", text) for text in node_cidr or []),
+            ),
             version=__version__,
         )
         inputs = _Inputs(

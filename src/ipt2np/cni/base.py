@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, ClassVar
 
 from ipt2np.findings import Finding
@@ -14,6 +15,10 @@ from ipt2np.rules.model import Rule
 
 Object = dict[str, Any]
 """An API object as plain data."""
+
+EXTERNAL, POD, NODE = "external", "pod", "node"
+SOURCE_CLASSES = (EXTERNAL, POD, NODE)
+"""Who a source can be; the pod's own node is the platform's."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,11 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class EmittedRule:
-    """A rule of an emitted object: where it stands, what it admits of the plan, the rules behind it."""
+    """A rule of an emitted object: where it stands, what it decides of the plan, who is behind it."""
 
     object_index: int
-    rule_index: int
+    path: tuple[str | int, ...]
+    """The way from the object to the rule, as ``("spec", "ingress", 0)``."""
     packets: PacketSet
     rules: tuple[Rule, ...]
     policies: tuple[str, ...] = ()
@@ -68,6 +74,8 @@ class PlatformEffect:
     protocol: str
     statement: str
     reference: str
+    packets: Callable[[PacketSpace], PacketSet] | None = None
+    """Which packets, where the effect is on new connections of sources that a policy is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +91,62 @@ class PolicyFault(ValueError):
     """A policy that the API server or the CNI would refuse."""
 
 
+class Grade(Enum):
+    """How well a target keeps something that iptables does."""
+
+    EXACT = "exact"
+    PARTLY = "partly"
+    NOT = "not"
+
+
+@dataclass(frozen=True, slots=True)
+class Capability:
+    """What a target makes of one thing that iptables does, and in which way."""
+
+    grade: Grade
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A number that the target's API, agent or datapath sets, and the document that says so."""
+
+    what: str
+    value: int
+    reference: str
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What ``ipt2np cnis`` tells of a target."""
+
+    title: str
+    kinds: tuple[str, ...]
+    """As ``networking.k8s.io/v1 NetworkPolicy``."""
+    sources: str
+    """What a CIDR is compared with."""
+    capabilities: Mapping[str, Capability] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What a user must know before choosing it."""
+
+
 class Cni(ABC):
     """A target."""
 
     name: ClassVar[str]
     template: ClassVar[str]
+    profile: ClassVar[Profile]
     platform: ClassVar[Sequence[PlatformEffect]] = ()
 
     @abstractmethod
-    def fit(self, plan: PolicyPlan, identity: Identity, source_note: str) -> Fitted:
+    def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """The plan as objects of this target."""
 
     @abstractmethod
-    def interpret(self, text: str, identity: Identity, space: PacketSpace) -> Mapping[str, Reading]:
+    def interpret(
+        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    ) -> Mapping[str, Reading]:
         """What the YAML ``text`` lets through to the pods of ``identity``, by source class.
 
         Raises PolicyFault where the target would refuse the text.

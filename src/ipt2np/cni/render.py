@@ -69,9 +69,9 @@ def render(cni: Cni, fitted: Fitted, header: str, frames: Frames | None = None) 
 
     Deterministic. InternalError where the text would not read back as the very objects it was made from.
     """
-    remarks: list[list[list[str]]] = [[] for _ in fitted.objects]
+    remarks: list[dict[tuple[str | int, ...], list[str]]] = [{} for _ in fitted.objects]
     for emitted in fitted.emitted:
-        remarks[emitted.object_index].append(_remarks(emitted, frames or Frames()))
+        remarks[emitted.object_index][emitted.path] = _remarks(emitted, frames or Frames())
     text = (
         _environment()
         .get_template(cni.template)

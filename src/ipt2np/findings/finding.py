@@ -25,6 +25,8 @@ class Predicted:
 
     effect: Difference
     packets: PacketSet
+    source_classes: tuple[str, ...] = ("external", "pod", "node")
+    """The classes of sources that it is about."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ipt2np.cni.base import Reading
+from ipt2np.cni.base import EXTERNAL, NODE, POD, SOURCE_CLASSES, Cluster, Reading
 from ipt2np.errors import InternalError
 from ipt2np.findings import Difference, Finding
-from ipt2np.packets import AddressSet, Field, PacketSet
+from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
 from ipt2np.proof.boxes import Box, boxes, describe
 from ipt2np.semantics import Decision
 
@@ -54,23 +54,20 @@ class Proof:
     opens: PacketSet
 
 
-def _class_packets(
-    decision: Decision, pod_cidrs: Sequence[str], node_cidrs: Sequence[str]
-) -> dict[str, PacketSet]:
-    """Which packets can come from which class; an undeclared address may be any."""
-    space = decision.space
+def class_packets(space: PacketSpace, cluster: Cluster) -> dict[str, PacketSet]:
+    """Which packets can come from which class; an undeclared address may be anybody's."""
 
-    def sources(cidrs: Iterable[str]) -> PacketSet:
+    def sources(cidrs: Sequence[str]) -> PacketSet:
         result = space.nothing
         for cidr in cidrs:
             result |= space.addresses(Field.SOURCE, AddressSet.cidrs(cidr))
         return result
 
-    pods, nodes = sources(pod_cidrs), sources(node_cidrs)
+    pods, nodes = sources(cluster.pod_cidrs), sources(cluster.node_cidrs)
     return {
-        "external": space.everything - pods - nodes,
-        "pod": pods if pods else space.everything - nodes,
-        "node": nodes if nodes else space.everything - pods,
+        EXTERNAL: space.everything - pods - nodes,
+        POD: pods if pods else space.everything - nodes,
+        NODE: nodes if nodes else space.everything - pods,
     }
 
 
@@ -78,39 +75,45 @@ def prove(
     decision: Decision,
     readings: Mapping[str, Reading],
     findings: Sequence[Finding],
-    *,
-    pod_cidrs: Sequence[str] = (),
-    node_cidrs: Sequence[str] = (),
+    cluster: Cluster | None = None,
 ) -> Proof:
     """The verdict and every difference with its witness.
 
-    ``findings`` must predict every difference; InternalError, with a witness, where one lies outside what
-    they predict, also among packets that are outside the verdict.
+    ``findings`` must predict every difference, class by class; InternalError, with a witness, where one lies outside
+    what they predict. Differences of pods and nodes are certain only where ``cluster`` says which addresses are theirs.
     """
-    space = decision.space
-    classes = _class_packets(decision, pod_cidrs, node_cidrs)
+    space, cluster = decision.space, cluster or Cluster()
+    classes = class_packets(space, cluster)
+    declared = {EXTERNAL: True, POD: bool(cluster.pod_cidrs), NODE: bool(cluster.node_cidrs)}
     must, may = decision.must_accept, decision.may_accept
     unknown_families = space.everything
     for family in decision.families:
         unknown_families -= space.family(family)
     by_class: dict[str, Verdict] = {}
-    external_closes, external_opens = space.nothing, space.nothing
-    for name, reading in readings.items():
+    found: list[ProvenDifference] = []
+    outside = {Difference.CLOSES: space.nothing, Difference.OPENS: space.nothing}
+    for name in SOURCE_CLASSES:
+        reading = readings[name]
         packets = classes[name] & (decision.judged | unknown_families)
-        closes = (may - reading.admits) & packets
-        opens = (reading.admits - must) & packets
         answered = packets - reading.undefined
-        if name == "external":
-            _explained(decision, closes, opens, findings)
-            external_closes, external_opens = closes & answered, opens & answered
-        named = ~reading.undefined
-        if name == "external" or not (packets & reading.undefined & _named(decision)):
-            by_class[name] = Verdict.of(bool(closes & packets & named), bool(opens & packets & named))
-    differences = (
-        *_differences(decision, Difference.CLOSES, external_closes, must, findings),
-        *_differences(decision, Difference.OPENS, external_opens, ~may, findings),
+        differing = {
+            Difference.CLOSES: (may - reading.admits) & packets,
+            Difference.OPENS: (reading.admits - must) & packets,
+        }
+        for effect, some in differing.items():
+            _explained(effect, some if name == EXTERNAL else some & answered, name, findings)
+        differing = {effect: some & answered for effect, some in differing.items()}
+        if name == EXTERNAL or not (packets & reading.undefined & _named(decision)):
+            by_class[name] = Verdict.of(bool(differing[Difference.CLOSES]), bool(differing[Difference.OPENS]))
+        for effect, certainly in ((Difference.CLOSES, must), (Difference.OPENS, ~may)):
+            # What is told of external sources holds for every address that may be theirs: it is not told twice.
+            new = differing[effect] if name == EXTERNAL else differing[effect] - outside[effect]
+            found += _differences(decision, effect, new, certainly, name, declared[name], findings)
+        if name == EXTERNAL:
+            outside = differing
+    return Proof(
+        by_class[EXTERNAL], by_class, tuple(found), outside[Difference.CLOSES], outside[Difference.OPENS]
     )
-    return Proof(by_class["external"], by_class, differences, external_closes, external_opens)
 
 
 def _named(decision: Decision) -> PacketSet:
@@ -118,17 +121,26 @@ def _named(decision: Decision) -> PacketSet:
     return decision.space.values(Field.PROTOCOL, ((6, 6), (17, 17), (132, 132)))
 
 
-def _explained(decision: Decision, closes: PacketSet, opens: PacketSet, findings: Sequence[Finding]) -> None:
-    for effect, packets in ((Difference.CLOSES, closes), (Difference.OPENS, opens)):
-        for finding in findings:
-            for predicted in finding.predicted:
-                if predicted.effect is effect:
-                    packets -= predicted.packets
-        if packets:
-            raise InternalError(
-                f"the policy {effect.value} packets that no finding predicts, for example "
-                f"{describe(packets)}; nothing was written"
-            )
+def _explained(
+    effect: Difference, packets: PacketSet, source_class: str, findings: Sequence[Finding]
+) -> None:
+    for predicted in _predictions(effect, source_class, findings):
+        packets -= predicted[1]
+    if packets:
+        whose = "" if source_class == EXTERNAL else f" of a {source_class}"
+        raise InternalError(
+            f"the policy {effect.value} packets{whose} that no finding predicts, for example "
+            f"{describe(packets)}; nothing was written"
+        )
+
+
+def _predictions(
+    effect: Difference, source_class: str, findings: Sequence[Finding]
+) -> Iterator[tuple[str, PacketSet]]:
+    for finding in findings:
+        for predicted in finding.predicted:
+            if predicted.effect is effect and source_class in predicted.source_classes:
+                yield finding.code, predicted.packets
 
 
 def _differences(
@@ -136,13 +148,18 @@ def _differences(
     effect: Difference,
     packets: PacketSet,
     certainly: PacketSet,
+    source_class: str,
+    declared: bool,
     findings: Sequence[Finding],
-) -> Iterable[ProvenDifference]:
+) -> Iterator[ProvenDifference]:
+    if not packets:
+        return
     impossible = _impossible_sources(decision)
+    predictions = list(_predictions(effect, source_class, findings))
     for certain, part in ((True, packets & certainly), (False, packets - certainly)):
-        for codes, explained in _by_findings(part, effect, findings):
+        for codes, explained in _by_findings(part, predictions):
             for box in boxes(explained, impossible):
-                yield ProvenDifference(effect, certain, "external", box, codes)
+                yield ProvenDifference(effect, certain and declared, source_class, box, codes)
 
 
 def _impossible_sources(decision: Decision) -> dict[int, AddressSet]:
@@ -155,23 +172,20 @@ def _impossible_sources(decision: Decision) -> dict[int, AddressSet]:
 
 
 def _by_findings(
-    packets: PacketSet, effect: Difference, findings: Sequence[Finding]
-) -> Iterable[tuple[tuple[str, ...], PacketSet]]:
+    packets: PacketSet, predictions: Sequence[tuple[str, PacketSet]]
+) -> list[tuple[tuple[str, ...], PacketSet]]:
     """``packets`` cut by which findings predict them."""
     parts: list[tuple[tuple[str, ...], PacketSet]] = [((), packets)]
-    for finding in findings:
-        for predicted in finding.predicted:
-            if predicted.effect is not effect:
-                continue
-            parts = [
-                piece
-                for codes, part in parts
-                for piece in (
-                    (codes if finding.code in codes else (*codes, finding.code), part & predicted.packets),
-                    (codes, part - predicted.packets),
-                )
-                if piece[1]
-            ]
+    for code, predicted in predictions:
+        parts = [
+            piece
+            for codes, part in parts
+            for piece in (
+                (codes if code in codes else (*codes, code), part & predicted),
+                (codes, part - predicted),
+            )
+            if piece[1]
+        ]
     merged: dict[tuple[str, ...], PacketSet] = {}
     for codes, part in parts:
         merged[codes] = merged[codes] | part if codes in merged else part

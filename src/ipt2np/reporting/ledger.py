@@ -59,8 +59,8 @@ def pointers(fitted: Fitted) -> Mapping[int, tuple[str, ...]]:
     result: dict[int, list[str]] = {}
     for emitted in fitted.emitted:
         metadata = fitted.objects[emitted.object_index]["metadata"]
-        kind = fitted.objects[emitted.object_index]["kind"]
-        place = f"{kind}/{metadata['namespace']}/{metadata['name']}#/spec/ingress/{emitted.rule_index}"
+        owner = [fitted.objects[emitted.object_index]["kind"], metadata.get("namespace"), metadata["name"]]
+        place = "/".join(filter(None, owner)) + "#/" + "/".join(map(str, emitted.path))
         for rule in emitted.rules:
             result.setdefault(rule.number, []).append(place)
     return {number: tuple(places) for number, places in result.items()}

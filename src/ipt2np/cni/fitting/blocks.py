@@ -7,6 +7,8 @@ block above it. With children l and r:
     open(v)    = min(open(l) + open(r),  1 + covered(l) + covered(r))      the 1 is a cidr at v
     covered(v) = min(covered(l) + covered(r),  1 + open(v))                the 1 is an except at v
 
+Where exceptions are not to be had, covered is 0 for a subtree with nothing unwanted in it, else impossible.
+
 A wanted leaf costs open 1, covered 0; an unwanted one 0 and 1; a leaf that may go either way nothing. Equal
 subtrees are one node of the diagram, so the cost is that of the diagram, not of the address space.
 """
@@ -20,7 +22,7 @@ from ipt2np.packets.diagram import TERMINAL_LEVEL
 from ipt2np.packets.intervals import ADDRESS_BITS, address_text
 
 UNWANTED, WANTED, EITHER = 0, 1, 2
-_LEAVES = {UNWANTED: (0, 1), WANTED: (1, 0), EITHER: (0, 0)}
+_IMPOSSIBLE = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Block:
 
 
 class _Tree:
-    def __init__(self, wanted: PacketSet, allowed: PacketSet, family: int) -> None:
+    def __init__(self, wanted: PacketSet, allowed: PacketSet, family: int, excepts: bool) -> None:
         space = wanted.space
         self.family = family
         self.bits = ADDRESS_BITS[family]
@@ -40,6 +42,8 @@ class _Tree:
         self.root = self.diagram.combine(
             lambda v: WANTED if v[0] else (EITHER if v[1] else UNWANTED), (wanted.node, allowed.node)
         )
+        self.excepts = excepts
+        self.leaves = {UNWANTED: (0, 1 if excepts else _IMPOSSIBLE), WANTED: (1, 0), EITHER: (0, 0)}
         self.costs: dict[tuple[int, int], tuple[int, int]] = {}
         self.blocks: list[tuple[str, list[str]]] = []
 
@@ -51,7 +55,7 @@ class _Tree:
     def cost(self, node: int, depth: int) -> tuple[int, int]:
         """(open, covered) of the subtree whose prefix has ``depth`` bits."""
         if self.diagram.level[node] == TERMINAL_LEVEL:
-            return _LEAVES[self.diagram.value(node)]
+            return self.leaves[self.diagram.value(node)]
         key = (node, depth)
         found = self.costs.get(key)
         if found is None:
@@ -59,7 +63,8 @@ class _Tree:
             open_l, covered_l = self.cost(low, depth + 1)
             open_h, covered_h = (open_l, covered_l) if high == low else self.cost(high, depth + 1)
             opened = min(open_l + open_h, 1 + covered_l + covered_h)
-            found = self.costs[key] = opened, min(covered_l + covered_h, 1 + opened)
+            covered = min(covered_l + covered_h, 1 + opened if self.excepts else _IMPOSSIBLE)
+            found = self.costs[key] = opened, covered
         return found
 
     def text(self, prefix: int, depth: int) -> str:
@@ -96,12 +101,12 @@ class _Tree:
         self.write_open(node, depth, prefix)
 
 
-def blocks(wanted: PacketSet, allowed: PacketSet, family: int) -> list[Block]:
+def blocks(wanted: PacketSet, allowed: PacketSet, family: int, *, excepts: bool = True) -> list[Block]:
     """The fewest blocks with ``wanted`` ⊆ their union ⊆ ``allowed``, disjoint, in the order of addresses.
 
     Both are sets in which only the source matters, of one family. Plain CIDRs are preferred where they
-    need no more entries than exceptions do.
+    need no more entries than exceptions do; without ``excepts`` there are none.
     """
-    tree = _Tree(wanted, allowed, family)
+    tree = _Tree(wanted, allowed, family, excepts)
     tree.write_open(tree.root, 0, 0)
     return [Block(cidr, tuple(excepts)) for cidr, excepts in tree.blocks]
