@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from ipt2np.packets import PacketSet, PacketSpace
+from ipt2np.packets import Field, PacketSet, PacketSpace
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Jump, Rule
@@ -47,7 +47,7 @@ class PlanEntry:
 
 @dataclass(frozen=True, slots=True)
 class LogTrail:
-    """A rule that logs, and the connection attempts that it logs."""
+    """A rule that logs, and the connection attempts that it logs, interface and destination projected out."""
 
     rule: Rule
     packets: PacketSet
@@ -159,7 +159,7 @@ def _logs(decision: Decision) -> tuple[LogTrail, ...]:
     for side in decision.sides:
         for rule in side.ruleset.rules:
             if effect_of(rule) is Effect.LOG:
-                packets = side.arrivals(rule, Half.FIRST)
+                packets = side.arrivals(rule, Half.FIRST).some(Field.DESTINATION).some(Field.INTERFACE)
                 if packets:
                     trails.append(LogTrail(rule, packets))
     return tuple(trails)

@@ -1,0 +1,164 @@
+"""A plan as ordered rules, for targets whose first matching rule decides.
+
+Entries of one effect that follow each other are one *stage*. A stage's rules may match what earlier rules have decided
+already, so they stay as short as the ruleset's own. What a stage has no words for stays undecided: a later accept then
+keeps clear of it, and at the end everything undecided is refused. So nothing is opened, whatever the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from ipt2np.cni.fitting.cover import Group, Service, Vocabulary, cover
+from ipt2np.packets import PacketSet
+from ipt2np.planning import LogTrail, PlanEffect, PolicyPlan
+from ipt2np.rules.model import Rule
+from ipt2np.semantics import Can
+
+MOST_STAGES = 400
+"""A plan that changes its mind more often is written as accepts alone: each stage costs as much as the plan is large."""
+
+
+class Logging(Enum):
+    """How a target logs."""
+
+    NOT = "not"
+    STEP = "step"
+    """A rule that logs and goes on."""
+    FLAG = "flag"
+    """A flag of the rule that decides."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a target with ordered rules can say."""
+
+    vocabulary: Vocabulary
+    shape: Callable[[Service], Hashable]
+    """Services of equal shape may share a rule."""
+    rejects: bool
+    logging: Logging
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rule to write: what it does with which services from which sources."""
+
+    effect: PlanEffect | None
+    """None logs and goes on."""
+    group: Group
+    packets: PacketSet
+    """What it decides (or logs) of the plan."""
+    logged: bool
+    rules: tuple[Rule, ...]
+    policies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Ordered:
+    """The rules in their order, and what they cannot say."""
+
+    steps: tuple[Step, ...]
+    left: PacketSet
+    """Accepted packets that no rule can say: they are refused at the end."""
+    unanswered: PacketSet
+    """Packets that are refused without the answer that REJECT gives."""
+    unlogged: tuple[Rule, ...]
+    """Rules that log what no rule of the target can say."""
+
+
+@dataclass(frozen=True)
+class _Stage:
+    effect: PlanEffect
+    packets: PacketSet
+
+
+def ordered(plan: PolicyPlan, order: Order) -> Ordered:
+    """The plan's entries as rules in an order that keeps their meaning; what is left undecided is to be refused."""
+    return _Writer(plan, order).written()
+
+
+def _stages(plan: PolicyPlan, rejects: bool) -> list[_Stage]:
+    """Entries of one effect that follow each other, together."""
+    result: list[_Stage] = []
+    for entry in plan.entries:
+        effect = PlanEffect.DROP if entry.effect is PlanEffect.REJECT and not rejects else entry.effect
+        if result and result[-1].effect is effect:
+            result[-1] = _Stage(effect, result[-1].packets | entry.packets)
+        else:
+            result.append(_Stage(effect, entry.packets))
+    return result
+
+
+class _Writer:
+    def __init__(self, plan: PolicyPlan, order: Order) -> None:
+        self.plan, self.order, self.space = plan, order, plan.space
+        allowance = plan.allow_only()
+        self.decided = allowance.allowed - allowance.wanted
+        self.left = self.unanswered = self.space.nothing
+        self.steps: list[Step] = []
+        self.trails = list(plan.logs) if order.logging is not Logging.NOT else []
+        self.unlogged: dict[int, Rule] = {}
+        self.wanted = allowance.wanted
+
+    def written(self) -> Ordered:
+        stages = _stages(self.plan, self.order.rejects)
+        if len(stages) > MOST_STAGES:
+            stages = [_Stage(PlanEffect.ACCEPT, self.wanted)]
+        last = max((n for n, stage in enumerate(stages) if stage.effect is PlanEffect.ACCEPT), default=-1)
+        for number, stage in enumerate(stages):
+            if self.order.logging is Logging.STEP:
+                self._log_before(stage.packets)
+            for packets, logged in self._by_log(stage.packets):
+                # A drop behind the last accept is what the end does anyway.
+                if stage.effect is PlanEffect.DROP and number > last and not logged:
+                    continue
+                self._take(stage.effect, packets, logged)
+        return Ordered(tuple(self.steps), self.left, self.unanswered, tuple(self.unlogged.values()))
+
+    def _by_log(self, packets: PacketSet) -> Iterator[tuple[PacketSet, bool]]:
+        """The packets of a stage that are logged, and the others."""
+        logged = self.space.nothing
+        if self.order.logging is Logging.FLAG:
+            for trail in self.trails:
+                logged |= trail.packets & packets
+        for part, flag in ((logged, True), (packets - logged, False)):
+            if part:
+                yield part, flag
+
+    def _log_before(self, packets: PacketSet) -> None:
+        """The log rules for packets that are about to be decided: exact, since nothing decided comes this far."""
+        due = [trail for trail in self.trails if trail.packets.meets(packets)]
+        self.trails = [trail for trail in self.trails if trail not in due]
+        for trail in due:
+            self._log(trail)
+
+    def _log(self, trail: LogTrail) -> None:
+        wanted = trail.packets & self.plan.judged - self.decided
+        covered = cover(wanted, wanted | self.decided, self.plan.families, self.order.vocabulary, self.order.shape)
+        for group in covered.groups:
+            packets = group.packets(self.space) & wanted
+            self.steps.append(Step(None, group, packets, True, (trail.rule,), ()))
+        if covered.left:
+            self.unlogged[trail.rule.number] = trail.rule
+
+    def _take(self, effect: PlanEffect, packets: PacketSet, logged: bool) -> None:
+        what = Can.ACCEPT if effect is PlanEffect.ACCEPT else Can.REFUSE
+        covered = cover(packets, packets | self.decided, self.plan.families, self.order.vocabulary, self.order.shape)
+        provenance = self.plan.provenance
+        for group in covered.groups:
+            taken = group.packets(self.space) & packets
+            policies = (f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(taken, what))
+            rules = tuple(provenance.rules_behind(taken, what))
+            self.steps.append(Step(effect, group, taken, logged, rules, tuple(dict.fromkeys(policies))))
+        self.decided |= packets - covered.left
+        if effect is PlanEffect.ACCEPT:
+            self.left |= covered.left
+        elif effect is PlanEffect.REJECT:
+            self.unanswered |= covered.left
+        if logged and covered.left:
+            self.unlogged |= {
+                trail.rule.number: trail.rule for trail in self.trails if trail.packets.meets(covered.left)
+            }
