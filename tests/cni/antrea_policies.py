@@ -36,12 +36,16 @@ ICMP_CODES = (0, 1, 4)
 
 def policy_set(random: Random) -> list[Data]:
     """A few policies with tiers and groups, for pods and nodes, whose objects are valid alone and together."""
-    own_tiers = {f"own{number}": number for number in random.sample([0, 1, 49, 120, 249], random.randint(0, 2))}
+    own_tiers = {
+        f"own{number}": number for number in random.sample([0, 1, 49, 120, 249], random.randint(0, 2))
+    }
     objects: list[Data] = [
         {"apiVersion": API, "kind": "Tier", "metadata": {"name": name}, "spec": {"priority": priority}}
         for name, priority in own_tiers.items()
     ]
-    objects += [each for name in ("a", "b", "c", "family") if random.random() < 0.8 for each in groups(random, name)]
+    objects += [
+        each for name in ("a", "b", "c", "family") if random.random() < 0.8 for each in groups(random, name)
+    ]
     tiers = [*TIERS, *own_tiers, "Platform", "baseline"]
     # Few tiers and priorities, so that some policies share both; never many, since the judge tries every order.
     taken: dict[tuple[int, float], int] = {}
@@ -101,7 +105,9 @@ def native_policy(random: Random, name: str, tier: str | None, priority: float) 
         if random.random() < 0.8:
             count = random.randint(1, 3)
             rule["from"] = [
-                {"ipBlock": block(random)} if to_service or random.random() < 0.6 else peer(random, cluster=cluster)
+                {"ipBlock": block(random)}
+                if to_service or random.random() < 0.6
+                else peer(random, cluster=cluster)
                 for _ in range(count)
             ]
         if "appliedTo" not in spec:
@@ -110,7 +116,9 @@ def native_policy(random: Random, name: str, tier: str | None, priority: float) 
     if random.random() < 0.2 and not any("protocols" in rule for rule in spec["ingress"]):
         # IGMP stands last and beside no ICMP.
         rule = {"name": "igmp", "action": random.choice(["Allow", "Drop"]), "protocols": [{"igmp": {}}]}
-        spec["ingress"].append(rule if "appliedTo" in spec else {**rule, "appliedTo": spec["ingress"][0]["appliedTo"]})
+        spec["ingress"].append(
+            rule if "appliedTo" in spec else {**rule, "appliedTo": spec["ingress"][0]["appliedTo"]}
+        )
     kind = "ClusterNetworkPolicy" if cluster else "NetworkPolicy"
     return {"apiVersion": API, "kind": kind, "metadata": meta, "spec": spec}
 
@@ -118,7 +126,13 @@ def native_policy(random: Random, name: str, tier: str | None, priority: float) 
 def applied_to(random: Random, *, cluster: bool, on_node: bool, to_service: bool) -> list[Data]:
     """Entries of ``appliedTo``, most of which hold for the pod or the node."""
     if on_node:
-        return [{"nodeSelector": random.choice([{}, {"matchLabels": NODE_LABELS}, {"matchLabels": {"role": "db"}}])}]
+        return [
+            {
+                "nodeSelector": random.choice(
+                    [{}, {"matchLabels": NODE_LABELS}, {"matchLabels": {"role": "db"}}]
+                )
+            }
+        ]
     if to_service:
         return [{"service": {"name": "web", "namespace": NAMESPACE}}]
     entries: list[Data] = [{"podSelector": {}}, {"podSelector": selector(random)}]
@@ -242,7 +256,11 @@ def kubernetes_policy(random: Random, name: str) -> Data:
                 {"ipBlock": block(random)}
                 if random.random() < 0.6
                 else random.choice(
-                    [{"podSelector": selector(random)}, {"namespaceSelector": {}}, {"namespaceSelector": selector(random)}]
+                    [
+                        {"podSelector": selector(random)},
+                        {"namespaceSelector": {}},
+                        {"namespaceSelector": selector(random)},
+                    ]
                 )
                 for _ in range(random.randint(1, 2))
             ]
@@ -258,14 +276,22 @@ def kubernetes_policy(random: Random, name: str) -> Data:
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
         "metadata": {"name": name, "namespace": random.choice([NAMESPACE, NAMESPACE, "other"])},
-        "spec": {"podSelector": selector(random), "ingress": rules, **({"policyTypes": types} if types else {})},
+        "spec": {
+            "podSelector": selector(random),
+            "ingress": rules,
+            **({"policyTypes": types} if types else {}),
+        },
     }
 
 
 def packets(random: Random, count: int) -> Iterator[Packet]:
     """Packets at the bounds of what the policies name, and beside them."""
-    edges = sorted({address for cidr in CIDRS for address in _edges(cidr)}, key=lambda each: (each.version, int(each)))
-    numbers = sorted({near for number in PORTS for near in (number - 1, number, number + 1) if 0 < near <= 0xFFFF})
+    edges = sorted(
+        {address for cidr in CIDRS for address in _edges(cidr)}, key=lambda each: (each.version, int(each))
+    )
+    numbers = sorted(
+        {near for number in PORTS for near in (number - 1, number, number + 1) if 0 < near <= 0xFFFF}
+    )
     for _ in range(count):
         source = random.choice(edges)
         own_icmp = 1 if source.version == 4 else 58

@@ -89,9 +89,9 @@ def network_of(text: Any, where: str) -> ipaddress.IPv4Network | ipaddress.IPv6N
 def selector_of(value: Any, where: str) -> dict[str, Any]:
     """A label selector (metav1.LabelSelector), checked."""
     selector = fields_of(value, where, {"matchLabels", "matchExpressions"})
-    labels = selector.get("matchLabels") or {}
-    require(isinstance(labels, dict), f"{where}.matchLabels is not a mapping")
-    for key, label in labels.items():
+    labels = selector.get("matchLabels")
+    require(labels is None or isinstance(labels, dict), f"{where}.matchLabels is not a mapping")
+    for key, label in (labels or {}).items():
         require(
             isinstance(key, str) and isinstance(label, str) and is_label(key, label),
             f"{where}: bad label {key!r}: {label!r}",
@@ -142,9 +142,9 @@ def metadata(value: Any, *, namespaced: bool = True) -> dict[str, Any]:
     namespace = found.get("namespace", "default")
     require(isinstance(namespace, str) and is_namespace(namespace), f"metadata.namespace {namespace!r}")
     for field_name in ("labels", "annotations"):
-        values = found.get(field_name) or {}
-        require(isinstance(values, dict), f"metadata.{field_name} is not a mapping")
-        for key, text in values.items():
+        values = found.get(field_name)
+        require(values is None or isinstance(values, dict), f"metadata.{field_name} is not a mapping")
+        for key, text in (values or {}).items():
             require(
                 isinstance(key, str) and isinstance(text, str), f"metadata.{field_name}: {key!r} is not text"
             )
@@ -168,9 +168,8 @@ def load(text: str, validators: Mapping[tuple[str, str], Callable[[Object], None
     for document in documents:
         require(isinstance(document, dict), "object is not a mapping")
         kind = (document.get("apiVersion"), document.get("kind"))
-        require(
-            kind in validators, f"{kind[0]} {kind[1]} is none of {', '.join(' '.join(k) for k in validators)}"
-        )
+        known = all(isinstance(part, str) for part in kind) and kind in validators
+        require(known, f"{kind[0]} {kind[1]} is none of {', '.join(' '.join(k) for k in validators)}")
         validators[kind](document)
         name = (*kind, document["metadata"].get("namespace", "default"), document["metadata"]["name"])
         require(name not in names, f"two objects are called {name[3]!r}: the second would replace the first")

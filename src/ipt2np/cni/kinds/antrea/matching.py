@@ -8,8 +8,10 @@ and pkg/agent/util/iptables. Addresses are compared as they are, whoever has the
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from ipt2np.cni.kinds.antrea.bounds import Bounds, Truth, any_of
@@ -105,40 +107,49 @@ def _workloads(fields: Mapping[str, Any], own: str | None) -> Sources:
 
 
 class Peers:
-    """Resolves the peers of rules; a group is resolved once."""
+    """Resolves the peers of rules. A group is resolved once, and rules that name it share its packets."""
 
-    def __init__(self, groups: Groups) -> None:
+    def __init__(self, groups: Groups, space: PacketSpace) -> None:
         self._groups = groups
-        self._found: dict[tuple[str | None, str], Sources] = {}
+        self._space = space
+        self._found: dict[tuple[str | None, str], BySource] = {}
 
-    def sources(self, peers: list[dict[str, Any]], own: str | None) -> Sources:
-        """What the peers of a rule match; ``own`` is the namespace of its policy."""
-        return Sources.union(self._peer(peer, own) for peer in peers)
+    def bounds(self, peers: Sequence[Mapping[str, Any]], own: str | None) -> BySource:
+        """What comes from the peers of a rule; ``own`` is the namespace of its policy."""
+        in_cluster = [peer for peer in peers if peer.get("scope") != "ClusterSet"]
+        plain = [_peer(peer, own) for peer in in_cluster if not peer.get("group")]
+        if len(in_cluster) < len(peers):
+            plain.append(Sources(classes=_ANYBODY))
+        names = dict.fromkeys(peer["group"] for peer in in_cluster if peer.get("group"))
+        return _joined(
+            [Sources.union(plain).bounds(self._space), *(self._group((own, name)) for name in names)]
+        )
 
-    def _peer(self, peer: Mapping[str, Any], own: str | None) -> Sources:
-        if peer.get("scope") == "ClusterSet":
-            return Sources(classes=_ANYBODY)
-        if peer.get("ipBlock"):
-            return _block(peer["ipBlock"], in_group=False)
-        if peer.get("group"):
-            return self._group((own, peer["group"]))
-        return _workloads(peer, own)
-
-    def _group(self, key: tuple[str | None, str]) -> Sources:
+    def _group(self, key: tuple[str | None, str]) -> BySource:
         if key not in self._found:
             self._found[key] = self._resolve(key)
         return self._found[key]
 
-    def _resolve(self, key: tuple[str | None, str]) -> Sources:
+    def _resolve(self, key: tuple[str | None, str]) -> BySource:
         group = self._groups.get(key)
         if group is None:
-            return Sources(classes=_ANYBODY)
+            return Sources(classes=_ANYBODY).bounds(self._space)
         spec = group["spec"]
         if spec.get("childGroups"):
-            return Sources.union(self._group((key[0], child)) for child in spec["childGroups"])
+            return _joined([self._group((key[0], child)) for child in dict.fromkeys(spec["childGroups"])])
         if spec.get("ipBlocks") is not None:
-            return Sources.union(_block(block, in_group=True) for block in spec["ipBlocks"])
-        return _workloads(spec, key[0])
+            found = Sources.union(_block(block, in_group=True) for block in spec["ipBlocks"])
+        else:
+            found = _workloads(spec, key[0])
+        return found.bounds(self._space)
+
+
+def _peer(peer: Mapping[str, Any], own: str | None) -> Sources:
+    return _block(peer["ipBlock"], in_group=False) if peer.get("ipBlock") else _workloads(peer, own)
+
+
+def _joined(parts: Sequence[BySource]) -> BySource:
+    return {name: reduce(or_, (part[name] for part in parts)) for name in CLASSES}
 
 
 def services(rule: Mapping[str, Any], space: PacketSpace, *, on_node: bool) -> Bounds:

@@ -79,7 +79,7 @@ def _walk(stages: Iterable[_Stage], packets: PacketSet, source: str) -> _Walked:
     """The packets' way through the stages.
 
     In a stage any policy may come first, so each is walked by itself; what one of them matches for certain goes no
-    further. Only sets as large as the rule's own are made on the way: the walk takes time in proportion to the rules.
+    further. What is accumulated grows by each rule's own packets only, so that the walk takes time in proportion to the rules.
     """
     nothing = packets.space.nothing
     ends = dict.fromkeys(("Allow", "Drop", "Reject", "Pass"), nothing)
@@ -105,7 +105,7 @@ class _Policies:
         self._space = space
         self._subject = subject
         self._groups = {group_key(group): group for group in of_kind(objects, GROUP, CLUSTER_GROUP)}
-        self._peers = Peers(self._groups)
+        self._peers = Peers(self._groups, space)
         tiers = tier_priorities(objects)
         ordered = sorted(
             ((tiers[tier_name(policy)], policy["spec"]["priority"], policy) for policy in _native(objects)),
@@ -164,7 +164,7 @@ class _Policies:
     def _matching(self, policy: Object, rule: Mapping[str, Any], of_services: Bounds) -> BySource:
         if not rule.get("from"):
             return dict.fromkeys(CLASSES, of_services)
-        sources = self._peers.sources(rule["from"], namespace_of(policy)).bounds(self._space)
+        sources = self._peers.bounds(rule["from"], namespace_of(policy))
         return {name: of_services & bounds for name, bounds in sources.items()}
 
     def _rules(self, policy: Object) -> list[_Rule]:

@@ -176,7 +176,7 @@ def _port(value: Any, where: str) -> None:
         require(entry.get("endPort") is None, f"{where}: endPort beside the name of a port")
     for first, last in (("port", "endPort"), ("sourcePort", "sourceEndPort")):
         low, high = entry.get(first), entry.get(last)
-        if low is not None and not isinstance(low, str):
+        if low is not None and (first, type(low)) != ("port", str):
             _whole_number(low, 1, 0xFFFF, f"{where}.{first}")
         if high is not None:
             require(low is not None, f"{where}: {last} without {first}")
