@@ -19,7 +19,7 @@ from ipt2np.cni.base import (
 )
 from ipt2np.cni.fitting.blocks import Block, blocks
 from ipt2np.cni.fitting.cover import ALL_PORTS, Cover, Group, Service, Vocabulary, cover
-from ipt2np.cni.fitting.incluster import InCluster, external
+from ipt2np.cni.fitting.incluster import admits_class, external, in_cluster_findings
 from ipt2np.cni.fitting.losses import Manner, closing, losses
 from ipt2np.cni.fitting.objects import (
     OBJECT_BYTES,
@@ -32,7 +32,7 @@ from ipt2np.cni.fitting.objects import (
     too_large_for_client_side,
 )
 from ipt2np.cni.kinds.networkpolicy import API_VERSION, KIND, PROTOCOLS, validate
-from ipt2np.findings import Difference, Finding, Predicted
+from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
 from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
@@ -114,7 +114,6 @@ class _Fitting:
         self.expanded = False
         self.cover = self._covered(allowance)
         self.groups = self.cover.groups
-        self.pods, self.nodes = (InCluster(self.space, c) for c in (cluster.pod_cidrs, cluster.node_cidrs))
         self.admitted = {POD: self.space.nothing, NODE: self.space.nothing}
         self.emissions = self._limited([each for n in range(len(self.groups)) for each in self._rules(n)])
 
@@ -164,7 +163,11 @@ class _Fitting:
             for family, (wanted, allowed) in sorted(sources.items())
             for block in blocks(wanted, allowed, family, excepts=self.writing.excepts)
         ]
-        if by_identity and self.cluster.in_cluster and self.pods.admitted(group.sources):
+        if (
+            by_identity
+            and self.cluster.in_cluster
+            and admits_class(group.sources, self.cluster, POD, self.space)
+        ):
             peers.append({"namespaceSelector": {}})
             self._admit(services, POD)
         return peers
@@ -331,63 +334,8 @@ class _Fitting:
         if self.expanded:
             result.append(Finding("N2P412", "port ranges are written port by port", remedy("N2P412")))
         if self.writing.by_identity:
-            result += self._in_cluster_findings()
+            result += in_cluster_findings(plan, self.cluster, self.admitted)
         return result
-
-    def _in_cluster_findings(self) -> list[Finding]:
-        wanted = self.allowance.wanted
-        result: list[Finding] = []
-        closed = {name: wanted - admitted for name, admitted in self.admitted.items()}
-        lost = tuple(
-            Predicted(Difference.CLOSES, packets, (name,))
-            for name, packets in closed.items()
-            if packets & self._class(name)
-        )
-        if lost:
-            who = " and ".join(f"{each.source_classes[0]}s" for each in lost)
-            result.append(
-                Finding(
-                    "N2P407",
-                    f"{who} that the host accepts are refused: this CNI compares CIDRs with sources from outside the "
-                    "cluster only",
-                    remedy("N2P407"),
-                    predicted=lost,
-                )
-            )
-        admitted = self.admitted[POD]
-        opened = admitted & self._class(POD) - wanted
-        if opened - self.allowance.allowed:
-            result.append(
-                Finding(
-                    "N2P408",
-                    "all pods are admitted where the host accepts everybody but some sources; pods with an address among "
-                    "those are admitted too"
-                    if not self.cluster.pod_cidrs
-                    else "all pods are admitted, whatever their IP family",
-                    remedy("N2P408"),
-                    predicted=(Predicted(Difference.OPENS, admitted - wanted, (POD,)),),
-                )
-            )
-        return result
-
-    def _class(self, name: str) -> PacketSet:
-        """Packets whose source may be of the class."""
-        space, cluster = self.space, self.cluster
-        mine, others = (
-            (cluster.pod_cidrs, cluster.node_cidrs)
-            if name == POD
-            else (cluster.node_cidrs, cluster.pod_cidrs)
-        )
-        if mine:
-            return _of(space, mine)
-        return space.everything - _of(space, others)
-
-
-def _of(space: PacketSpace, cidrs: Sequence[str]) -> PacketSet:
-    result = space.nothing
-    for cidr in cidrs:
-        result |= space.addresses(Field.SOURCE, AddressSet.cidrs(cidr))
-    return result
 
 
 @dataclass(frozen=True)

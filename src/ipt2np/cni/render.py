@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -32,6 +33,33 @@ def scalar(value: Any) -> str:
     return yaml.safe_dump(text, default_style='"', allow_unicode=False, width=2**31).rstrip("\n")
 
 
+def block(value: Any, indent: int) -> str:
+    """Plain data as YAML in block style, every line indented by ``indent``; empty lists and mappings on one line."""
+    return "\n".join(" " * indent + line for line in _block_lines(value))
+
+
+def _block_lines(value: Any) -> list[str]:
+    if isinstance(value, Mapping) and value:
+        lines = []
+        for key, item in value.items():
+            nested = _block_lines(item)
+            if isinstance(item, Mapping | list) and item:
+                lines += [f"{scalar(key)}:", *(f"  {line}" for line in nested)]
+            else:
+                lines.append(f"{scalar(key)}: {nested[0]}")
+        return lines
+    if isinstance(value, list) and value:
+        return [mark + line for item in value for mark, line in _marked(_block_lines(item))]
+    if isinstance(value, str):
+        return [scalar(value)]
+    return [json.dumps(value)]
+
+
+def _marked(lines: list[str]) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(lines):
+        yield "  " if number else "- ", line
+
+
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -43,6 +71,7 @@ def _environment() -> Environment:
     )
     environment.filters["text"] = scalar
     environment.filters["remark"] = printable
+    environment.filters["block"] = block
     return environment
 
 

@@ -299,6 +299,9 @@ _CODES = (
     Code("N2P419", _W, "it is not documented whether the CNI reads port ranges",
          "Ranges are written with endPort. A CNI that does not know it takes the first port only; of the others nothing is claimed.",
          "Test one port of the range on the cluster."),
+    Code("N2P420", _I, "what the policy costs",
+         "Cilium keeps an entry for each source and port (ranges in parts) in a map of fixed size for each pod.",
+         "None needed while there is room; other policies that select the pods need entries too."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}

@@ -15,6 +15,8 @@ subtrees are one node of the diagram, so the cost is that of the diagram, not of
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ipt2np.packets import Field, PacketSet
@@ -110,3 +112,30 @@ def blocks(wanted: PacketSet, allowed: PacketSet, family: int, *, excepts: bool 
     tree = _Tree(wanted, allowed, family, excepts)
     tree.write_open(tree.root, 0, 0)
     return [Block(cidr, tuple(excepts)) for cidr, excepts in tree.blocks]
+
+
+def layers(found: Sequence[Block]) -> list[list[Block]]:
+    """Blocks by how many exceptions of other blocks they lie in, for rules whose exceptions count for every block.
+
+    ``found`` are disjoint blocks of one family, as ``blocks`` gives them. Networks are nested or disjoint, so one walk
+    over them by first address, the larger first, knows at every block which exceptions are around it.
+    """
+    networks: list[tuple[int, int, Block | None]] = [(*_ends(block.cidr), block) for block in found]
+    networks += [(*_ends(text), None) for block in found for text in block.excepts]
+    result: list[list[Block]] = []
+    around: list[int] = []
+    for first, last, block in sorted(networks, key=lambda each: (each[0], -each[1])):
+        while around and around[-1] < first:
+            around.pop()
+        if block is None:
+            around.append(last)
+            continue
+        while len(result) <= len(around):
+            result.append([])
+        result[len(around)].append(block)
+    return [layer for layer in result if layer]
+
+
+def _ends(cidr: str) -> tuple[int, int]:
+    network = ipaddress.ip_network(cidr)
+    return int(network.network_address), int(network.broadcast_address)

@@ -56,6 +56,8 @@ class Vocabulary:
     icmp: Icmp = Icmp.NOTHING
     icmp_types: int = 255
     """The highest ICMP type that can be written."""
+    whole_icmp: bool = True
+    """False where all types have to be listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +238,8 @@ class _Maker:
         idle = {f: each for f, each in families.items() if f not in named}
         nothing = self.space.nothing
         work = {f: named.get(f, _Remaining(nothing, nothing)) for f in families}
-        work = self._take(Service(protocol), work, _SERVICE_FIELDS[1:])
+        if self.vocabulary.whole_icmp or protocol not in (1, 58):
+            work = self._take(Service(protocol), work, _SERVICE_FIELDS[1:])
         if any(each.wanted for each in work.values()):
             if protocol in self.vocabulary.ports:
                 work = self._ports(protocol, work)

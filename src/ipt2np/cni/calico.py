@@ -1,0 +1,233 @@
+"""``--cni calico``: Calico's own NetworkPolicy, ordered rules that follow the ruleset line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ipt2np.cni.base import (
+    Capability,
+    Cluster,
+    Cni,
+    EmittedRule,
+    Fitted,
+    Grade,
+    Identity,
+    Limit,
+    Object,
+    Profile,
+    Reading,
+)
+from ipt2np.cni.fitting.blocks import Block, blocks, layers
+from ipt2np.cni.fitting.cover import ALL_PORTS, Icmp, Service, Vocabulary
+from ipt2np.cni.fitting.losses import Manner, losses
+from ipt2np.cni.fitting.objects import OBJECT_BYTES, SET_LABEL, digest, in_runs, origin_notes, set_label, size_of
+from ipt2np.cni.fitting.ordered import Logging, Order, Ordered, Step, ordered
+from ipt2np.cni.kinds.calico import VALIDATORS, read
+from ipt2np.cni.kubernetes import EVERYWHERE
+from ipt2np.cni.manifests import load
+from ipt2np.findings import Finding
+from ipt2np.findings.catalogue import remedy
+from ipt2np.findings.wording import counted, lines_of
+from ipt2np.packets import Field, PacketSpace
+from ipt2np.packets.intervals import Range, merged
+from ipt2np.planning import PlanEffect, PolicyPlan
+from ipt2np.rules.model import Rule
+
+API_VERSION = "projectcalico.org/v3"
+PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP", 136: "UDPLite"}
+ACTIONS = {PlanEffect.ACCEPT: "Allow", PlanEffect.DROP: "Deny", PlanEffect.REJECT: "Deny", None: "Log"}
+NETS_LIMIT, PORTS_LIMIT, RULES_LIMIT = 256, 50, 1000
+FIRST_ORDER = 1000
+NETS_LABEL = "ipt2np/nets"
+"""The label by which a rule finds the network set that holds its CIDRs."""
+
+
+def _shape(service: Service) -> tuple[Any, ...]:
+    """A rule has one protocol, one ICMP message, one list of source ports."""
+    return service.protocol, service.source_ports, service.icmp_type, service.icmp_code
+
+
+ORDER = Order(
+    Vocabulary(
+        {4: frozenset(range(1, 256)) - {58}, 6: frozenset(range(1, 256)) - {1}},
+        source_ports=True,
+        icmp=Icmp.TYPE_AND_CODE,
+        icmp_types=254,
+    ),
+    _shape,
+    rejects=False,
+    logging=Logging.STEP,
+)
+"""Sources: calico: api/pkg/apis/projectcalico/v3/policy_common.go, api/pkg/lib/numorstring/protocol.go."""
+
+
+class Calico(Cni):
+    """projectcalico.org/v3 NetworkPolicy and NetworkSet."""
+
+    name = "calico"
+    template = "calico.yaml.j2"
+    platform = EVERYWHERE
+    profile = Profile(
+        "Calico, any dataplane, with its own policies",
+        (f"{API_VERSION} NetworkPolicy", f"{API_VERSION} NetworkSet"),
+        "every source's address",
+        {"reject": Capability(Grade.PARTLY, "one answer for the whole cluster (iptablesFilterDenyAction)")},
+        (
+            Limit("CIDRs in a rule", NETS_LIMIT, "calico: api/config/crd/projectcalico.org_networkpolicies.yaml"),
+            Limit("ports in a rule", PORTS_LIMIT, "calico: api/config/crd/projectcalico.org_networkpolicies.yaml"),
+            Limit("rules in a policy", 1024, "calico: api/config/crd/projectcalico.org_networkpolicies.yaml"),
+        ),
+    )
+
+    def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
+        """Policies whose rules stand in the ruleset's order, and the network sets of their long lists."""
+        written = ordered(plan, ORDER)
+        objects, emitted = _Writer(plan, identity, source_note).objects(written)
+        for each in objects:
+            VALIDATORS[each["apiVersion"], each["kind"]](each)
+        return Fitted(tuple(objects), tuple(emitted), tuple(_findings(plan, written, objects)))
+
+    def interpret(
+        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    ) -> Mapping[str, Reading]:
+        """Reads the objects as Calico does."""
+        return read(load(text, VALIDATORS), identity, space, cluster)
+
+
+@dataclass
+class _Writer:
+    plan: PolicyPlan
+    identity: Identity
+    source_note: str
+    sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Names of network sets and their CIDRs."""
+
+    def objects(self, written: Ordered) -> tuple[list[Object], list[EmittedRule]]:
+        rules = [(rule, step) for step in written.steps for rule in self._rules(step)]
+        chunks = [
+            run
+            for part in in_runs(rules, OBJECT_BYTES, lambda each: size_of(each[0]))
+            for run in (part[n : n + RULES_LIMIT] for n in range(0, max(len(part), 1), RULES_LIMIT))
+        ]
+        sets = list(self._network_sets())
+        split = len(chunks) > 1 or bool(sets)
+        policies: list[Object] = []
+        emitted: list[EmittedRule] = []
+        for number, chunk in enumerate(chunks):
+            listed: dict[int, Rule] = {}
+            for place, (_, step) in enumerate(chunk):
+                path = ("spec", "ingress", place)
+                emitted.append(EmittedRule(len(sets) + number, path, step.packets, step.rules, step.policies))
+                listed |= {rule.number: rule for rule in step.rules}
+            metadata: Object = {"name": self._name(number, len(chunks)), "namespace": self.identity.namespace}
+            if split:
+                metadata["labels"] = {SET_LABEL: set_label(self.identity)}
+            metadata["annotations"] = origin_notes(list(listed.values()), self.source_note)
+            spec = {
+                "order": FIRST_ORDER + number,
+                "selector": " && ".join(f"{key} == '{value}'" for key, value in self.identity.pod_labels.items()) or "all()",
+                "types": ["Ingress"],
+                "ingress": [rule for rule, _ in chunk],
+            }
+            policies.append({"apiVersion": API_VERSION, "kind": "NetworkPolicy", "metadata": metadata, "spec": spec})
+        return [*sets, *policies], emitted
+
+    def _name(self, number: int, count: int) -> str:
+        """Calico takes one dot in a policy's name."""
+        name = self.identity.name if self.identity.name.count(".") < 2 else self.identity.name.replace(".", "-")
+        return name if count == 1 else f"{name[:240].rstrip('-.')}-{number + 1:03}"
+
+    def _rules(self, step: Step) -> Iterator[Object]:
+        """A step as rules: one a family, and more where a list would be too long."""
+        sources = step.group.sources
+        service = step.group.services[0]
+        base: Object = {"action": ACTIONS[step.effect]}
+        whole = len(sources) == 2 and all(allowed == self.plan.space.everything for _, allowed in sources.values())
+        if whole and service.protocol not in (1, 58):
+            yield from self._with_services(base, {}, step)
+            return
+        for family, (wanted, allowed) in sorted(sources.items()):
+            if not wanted:
+                continue
+            versioned = {**base, "ipVersion": family}
+            if allowed == self.plan.space.everything:
+                yield from self._with_services(versioned, {}, step)
+                continue
+            for layer in layers(blocks(wanted, allowed, family)):
+                yield from self._with_services(versioned, self._source(layer), step)
+
+    def _source(self, layer: Sequence[Block]) -> Object:
+        nets = [block.cidr for block in layer]
+        holes = [text for block in layer for text in block.excepts]
+        result: Object = {}
+        if nets not in (["0.0.0.0/0"], ["::/0"]):
+            result |= self._listed("nets", "selector", nets)
+        if holes:
+            result |= self._listed("notNets", "notSelector", holes)
+        return result
+
+    def _listed(self, name: str, selector: str, cidrs: Sequence[str]) -> Object:
+        """The CIDRs in the rule itself, or in a network set where there are too many for it."""
+        if len(cidrs) <= NETS_LIMIT:
+            return {name: list(cidrs)}
+        label = f"{set_label(self.identity)[:40].rstrip('-.')}-{digest(' '.join(cidrs))[:10]}"
+        self.sets[label] = tuple(cidrs)
+        return {selector: f"{NETS_LABEL} == '{label}'"}
+
+    def _network_sets(self) -> Iterator[Object]:
+        for label, cidrs in self.sets.items():
+            runs = in_runs(cidrs, OBJECT_BYTES)
+            for number, run in enumerate(runs):
+                labels = {SET_LABEL: set_label(self.identity), NETS_LABEL: label}
+                name = label if len(runs) == 1 else f"{label}-{number + 1}"
+                metadata = {"name": name, "namespace": self.identity.namespace, "labels": labels}
+                yield {"apiVersion": API_VERSION, "kind": "NetworkSet", "metadata": metadata, "spec": {"nets": list(run)}}
+
+    def _with_services(self, base: Object, source: Object, step: Step) -> Iterator[Object]:
+        """A rule for each list of ports that it takes."""
+        service = step.group.services[0]
+        rule = dict(base)
+        if service.protocol is not None:
+            rule["protocol"] = PROTOCOLS.get(service.protocol, service.protocol)
+        if service.icmp_type is not None:
+            code = {} if service.icmp_code is None else {"code": service.icmp_code}
+            rule["icmp"] = {"type": service.icmp_type, **code}
+        ports = _lists(merged(each.ports for each in step.group.services))
+        for from_ports in _lists(service.source_ports):
+            for to_ports in ports:
+                sides: Object = {}
+                if source or from_ports:
+                    sides["source"] = {**source, **({"ports": from_ports} if from_ports else {})}
+                if to_ports:
+                    sides["destination"] = {"ports": to_ports}
+                yield {**rule, **sides}
+
+
+def _lists(ranges: Sequence[Range]) -> list[list[int | str]]:
+    """Port ranges in lists that a rule takes; one empty list for all ports."""
+    if tuple(ranges) == (ALL_PORTS,):
+        return [[]]
+    written = [low if low == high else f"{low}:{high}" for low, high in ranges]
+    return [written[n : n + PORTS_LIMIT] for n in range(0, len(written), PORTS_LIMIT)]
+
+
+def _findings(plan: PolicyPlan, written: Ordered, objects: Sequence[Object]) -> Iterator[Finding]:
+    frames = plan.provenance.frames
+    yield from losses(plan, Manner("a Calico policy", ORDER.vocabulary, logs=True), written.left)
+    if written.unlogged:
+        yield Finding(
+            "N2P305",
+            f"not all is logged that the host logs ({counted(written.unlogged)}: {lines_of(written.unlogged, frames)})",
+            remedy("N2P305"),
+            written.unlogged,
+        )
+    if any(step.packets.meets(plan.space.value(Field.PROTOCOL, 132)) for step in written.steps if step.group.services[0].protocol):
+        yield Finding("N2P414", "Calico's eBPF dataplane has no policy for SCTP; its other dataplanes do", remedy("N2P414"))
+    yield Finding(
+        "N2P417",
+        "projectcalico.org/v3 objects are enforced only where Calico's API server or its v3 CRDs are installed "
+        "(Calico 3.32), or when they are applied by calicoctl",
+        remedy("N2P417"),
+    )

@@ -1,0 +1,406 @@
+"""``--cni cilium``: CiliumNetworkPolicy, which knows sources by identity and lets denials win."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ipt2np.cni.base import (
+    NODE,
+    POD,
+    SOURCE_CLASSES,
+    Capability,
+    Cluster,
+    Cni,
+    EmittedRule,
+    Fitted,
+    Grade,
+    Identity,
+    Limit,
+    Object,
+    PlatformEffect,
+    Profile,
+    Reading,
+)
+from ipt2np.cni.fitting.blocks import Block, blocks
+from ipt2np.cni.fitting.cover import ALL_PORTS, Cover, Group, Icmp, Service, Vocabulary, cover
+from ipt2np.cni.fitting.incluster import (
+    admits_class,
+    all_but_bans,
+    external,
+    in_cluster_findings,
+    packets_from,
+)
+from ipt2np.cni.fitting.losses import Manner, losses
+from ipt2np.cni.fitting.objects import (
+    OBJECT_BYTES,
+    SET_LABEL,
+    chunk_name,
+    digest,
+    in_runs,
+    origin_notes,
+    set_label,
+    size_of,
+)
+from ipt2np.cni.kinds import cilium
+from ipt2np.cni.kubernetes import EVERYWHERE
+from ipt2np.cni.manifests import load
+from ipt2np.findings import Difference, Finding, Predicted
+from ipt2np.findings.catalogue import remedy
+from ipt2np.findings.wording import counted, lines_of
+from ipt2np.packets import Field, PacketSet, PacketSpace
+from ipt2np.packets.intervals import merged
+from ipt2np.planning import Allowance, PolicyPlan
+from ipt2np.rules.model import Rule
+from ipt2np.semantics import Can
+
+API_VERSION = "cilium.io/v2"
+NAMES = {6: "TCP", 17: "UDP", 132: "SCTP"}
+LISTED_CIDRS = 200
+"""A rule with more CIDRs names a group of them, so that each does not need an identity of its own for every rule."""
+ALL_PODS: Object = {"matchExpressions": [{"key": "k8s:io.kubernetes.pod.namespace", "operator": "Exists"}]}
+ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
+
+WORDS = Vocabulary(
+    {4: frozenset((*NAMES, 1)), 6: frozenset((*NAMES, 58))}, frozenset(NAMES), icmp=Icmp.TYPE, whole_icmp=False
+)
+"""Sources: cilium: pkg/policy/api/l4.go, icmp.go."""
+
+
+def _shape(service: Service) -> str:
+    return "any" if service.protocol is None else "ports" if service.protocol in NAMES else "icmp"
+
+
+class Cilium(Cni):
+    """cilium.io/v2 CiliumNetworkPolicy."""
+
+    name = "cilium"
+    template = "cilium.yaml.j2"
+    options: ClassVar[cilium.Options] = cilium.Options(cidr_match=frozenset())
+    platform: ClassVar[Sequence[PlatformEffect]] = EVERYWHERE
+    profile = Profile(
+        "Cilium with its own policies",
+        (f"{API_VERSION} CiliumNetworkPolicy", f"{API_VERSION} CiliumCIDRGroup"),
+        "sources outside the cluster; pods and nodes by what they are",
+        {"icmp type": Capability(Grade.PARTLY, "types without codes")},
+        (
+            Limit("ports in a list (several lists may stand in a rule)", cilium.MAX_ENTRIES, "cilium: pkg/policy/api/rule_validation.go"),
+            Limit("entries in an endpoint's policy map", cilium.DEFAULT_MAP_SIZE, "cilium: pkg/option/config.go"),
+        ),
+    )
+
+    def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
+        """Denials on an open base where the host accepts by default and they say it exactly, else what is allowed."""
+        fitting = _Fitting(plan, cluster, identity)
+        objects, emitted = fitting.objects(source_note)
+        for each in objects:
+            cilium.VALIDATORS[each["apiVersion"], each["kind"]](each)
+        findings = (*fitting.findings(), *self._datapath(plan), *self._cost(objects, identity))
+        return Fitted(tuple(objects), tuple(emitted), findings)
+
+    def interpret(
+        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    ) -> Mapping[str, Reading]:
+        """Reads the objects as Cilium does."""
+        options = cilium.Options(
+            cidr_match=cluster.cidr_match,
+            extended_protocols=self.options.extended_protocols,
+            sctp=self.options.sctp,
+            end_port=self.options.end_port,
+            native=self.options.native,
+        )
+        return cilium.read(load(text, cilium.VALIDATORS), identity, space, cluster, options)
+
+    def _datapath(self, plan: PolicyPlan) -> list[Finding]:
+        return datapath_findings(plan, sctp=self.options.sctp)
+
+    def _cost(self, objects: Sequence[Object], identity: Identity) -> list[Finding]:
+        entries = cilium.map_entries(list(objects), identity, self.options)
+        if entries <= cilium.DEFAULT_MAP_SIZE:
+            return [
+                Finding(
+                    "N2P420",
+                    f"the policy needs about {entries} of the {cilium.DEFAULT_MAP_SIZE} entries of a pod's policy map",
+                    remedy("N2P420"),
+                )
+            ]
+        return [
+            Finding(
+                "N2P410",
+                f"the policy needs about {entries} entries in a pod's policy map, which has {cilium.DEFAULT_MAP_SIZE} by "
+                "default: a policy that does not fit is enforced in part",
+                "raise bpf-policy-map-max (at most 65536), or merge sources and ports",
+            )
+        ]
+
+
+def datapath_findings(plan: PolicyPlan, *, sctp: bool) -> list[Finding]:
+    """What Cilium's datapath drops of the accepted packets whatever a policy says."""
+    space, wanted = plan.space, plan.allow_only().wanted
+    stream = wanted & space.value(Field.PROTOCOL, 132)
+    known = space.values(Field.PROTOCOL, ((6, 6), (17, 17), (132, 132)))
+    known |= (space.value(Field.PROTOCOL, 1) & space.family(4)) | (space.value(Field.PROTOCOL, 58) & space.family(6))
+    unknown = wanted - known
+    result = []
+    for code, packets, message in (
+        ("N2P413", unknown, "protocols other than TCP, UDP, SCTP and ICMP are dropped by Cilium's datapath, and the host accepts some"),
+        ("N2P414", stream, "SCTP is dropped unless Cilium was told to handle it (enable-sctp), and the host accepts some"),
+    ):
+        if packets and not (code == "N2P414" and sctp):
+            predicted = (Predicted(Difference.CLOSES, packets, SOURCE_CLASSES),)
+            rules = tuple(plan.provenance.rules_behind(packets))
+            where = f" ({counted(rules)}: {lines_of(rules, plan.provenance.frames)})" if rules else ""
+            result.append(Finding(code, message + where, remedy(code), rules, predicted=predicted))
+    return result
+
+
+@dataclass
+class _Rule:
+    section: str
+    body: Object
+    packets: PacketSet
+    what: Can
+
+
+@dataclass
+class _Fitting:
+    plan: PolicyPlan
+    cluster: Cluster
+    identity: Identity
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        space = self.space = self.plan.space
+        self.allowance: Allowance = self.plan.allow_only()
+        self.admitted = {POD: space.nothing, NODE: space.nothing}
+        self.left = space.nothing
+        denied = self._denials()
+        self.open_base = denied is not None
+        self.rules = self._denying(denied) if denied is not None else self._allowing()
+
+    def _cover(self, wanted: PacketSet, allowed: PacketSet) -> Cover:
+        return cover(wanted, allowed, self.plan.families, WORDS, _shape)
+
+    # -- denials on an open base ------------------------------------------------------------------------
+
+    def _denials(self) -> Cover | None:
+        """What to deny, where the host accepts by default and nothing of it is lost by saying it so.
+
+        Denials by CIDR do not reach pods and nodes: where declared ones are to be refused, this is no way.
+        """
+        space = self.space
+        whole = self._cover(self.allowance.wanted, self.allowance.allowed)
+        everything = [group for group in whole.groups if group.services[0].protocol is None]
+        if not everything or not all_but_bans(everything[0].sources, space) or not self.cluster.in_cluster:
+            return None
+        refused = self.plan.judged - self.allowance.wanted
+        inside = packets_from(space, (*self.cluster.pod_cidrs, *self.cluster.node_cidrs))
+        if refused.meets(inside):
+            return None
+        spoken = space.nothing
+        for family in self.plan.families:
+            spoken |= space.family(family)
+        free = spoken - self.plan.judged
+        found = self._cover(refused, refused | free | (inside & spoken))
+        return None if found.left or not (found.groups or len(self.plan.families) == 1) else found
+
+    def _denying(self, denied: Cover) -> list[_Rule]:
+        space = self.space
+        self.admitted = dict.fromkeys((POD, NODE), space.everything)
+        rules = []
+        for group in denied.groups:
+            packets = group.packets(space)
+            for body in self._with_services(self._cidr_peers(group), group):
+                rules.append(_Rule("ingressDeny", body, packets, Can.REFUSE))
+        for family in (4, 6):
+            if family not in self.plan.families:
+                body = {"fromCIDRSet": [{"cidr": ANYWHERE[family]}]}
+                rules.append(_Rule("ingressDeny", body, space.nothing, Can.REFUSE))
+        return rules
+
+    # -- what is allowed --------------------------------------------------------------------------------
+
+    def _allowing(self) -> list[_Rule]:
+        found = self._cover(self.allowance.wanted, self.allowance.allowed)
+        self.left = found.left
+        return [rule for group in found.groups for rule in self._allow(group)]
+
+    def _allow(self, group: Group) -> Iterator[_Rule]:
+        space, everything = self.space, self.space.everything
+        packets = group.packets(space)
+        services = space.nothing
+        for service in group.services:
+            services |= service.packets(space)
+        if len(group.sources) == 2 and all(allowed == everything for _, allowed in group.sources.values()):
+            self._admit(services, POD, NODE)
+            peers = [{"fromEntities": ["all"]} if group.services[0].protocol is None else {}]
+        else:
+            peers = [*self._cidr_peers(group), *self._class_peers(group, services)]
+        for name in (POD, NODE):
+            if f"{name}s" in self.cluster.cidr_match:
+                self._admit(packets, name)
+        for body in self._with_services(peers, group):
+            yield _Rule("ingress", body, packets, Can.ACCEPT)
+
+    def _admit(self, packets: PacketSet, *classes: str) -> None:
+        for each in classes:
+            self.admitted[each] |= packets
+
+    def _class_peers(self, group: Group, services: PacketSet) -> list[Object]:
+        """The peers for all pods or all nodes, where CIDRs do not match them by address."""
+        if not self.cluster.in_cluster:
+            return []
+        chosen = [
+            name
+            for name in (POD, NODE)
+            if f"{name}s" not in self.cluster.cidr_match
+            and admits_class(group.sources, self.cluster, name, self.space)
+        ]
+        self._admit(services, *chosen)
+        if len(chosen) == 2:
+            return [{"fromEntities": ["cluster"]}]
+        if chosen == [POD]:
+            return [{"fromEndpoints": [ALL_PODS]}]
+        return [{"fromEntities": ["remote-node"]}] if chosen else []
+
+    # -- bodies -----------------------------------------------------------------------------------------
+
+    def _cidr_peers(self, group: Group) -> list[Object]:
+        sources = external(group.sources, self.cluster, self.space)
+        found = [
+            block
+            for family, (wanted, allowed) in sorted(sources.items())
+            for block in blocks(wanted, allowed, family)
+        ]
+        if self.cluster.cidr_match:
+            found = [part for block in found for part in _no_wildcard(block)]
+        if not found:
+            return []
+        plain = [block.cidr for block in found if not block.excepts]
+        entries: list[Object] = [
+            {"cidr": block.cidr, "except": list(block.excepts)} for block in found if block.excepts
+        ]
+        if len(plain) > LISTED_CIDRS:
+            entries += [{"cidrGroupRef": name} for name in self._grouped(plain)]
+        else:
+            entries = [
+                {"cidr": block.cidr, **({"except": list(block.excepts)} if block.excepts else {})} for block in found
+            ]
+        return [{"fromCIDRSet": entries}]
+
+    def _grouped(self, cidrs: Sequence[str]) -> list[str]:
+        names = []
+        for run in in_runs(cidrs, OBJECT_BYTES):
+            name = f"{self.identity.name[:200].rstrip('-.')}-{digest(' '.join(run))[:10]}"
+            self.groups[name] = tuple(run)
+            names.append(name)
+        return names
+
+    def _with_services(self, peers: Sequence[Object], group: Group) -> Iterator[Object]:
+        """Each peer with the group's services: lists of at most so many entries each."""
+        kind = _shape(group.services[0])
+        for peer in peers:
+            if kind == "any":
+                yield dict(peer)
+            elif kind == "ports":
+                yield {**peer, "toPorts": [{"ports": run} for run in _runs(_ports(group))]}
+            else:
+                for run in _runs(_messages(group)):
+                    yield {**peer, "icmps": [{"fields": run}]}
+
+    # -- objects ----------------------------------------------------------------------------------------
+
+    def objects(self, source_note: str) -> tuple[list[Object], list[EmittedRule]]:
+        chunks = in_runs(self.rules, OBJECT_BYTES, lambda each: size_of(each.body))
+        sets: list[Object] = [
+            {
+                "apiVersion": API_VERSION,
+                "kind": "CiliumCIDRGroup",
+                "metadata": {"name": name, "labels": {SET_LABEL: set_label(self.identity)}},
+                "spec": {"externalCIDRs": list(cidrs)},
+            }
+            for name, cidrs in self.groups.items()
+        ]
+        objects: list[Object] = []
+        emitted: list[EmittedRule] = []
+        provenance = self.plan.provenance
+        for number, chunk in enumerate(chunks):
+            spec: Object = {"endpointSelector": {"matchLabels": dict(self.identity.pod_labels)}}
+            if self.open_base:
+                spec["enableDefaultDeny"] = {"ingress": False}
+            listed: dict[int, Rule] = {}
+            for rule in chunk:
+                section = spec.setdefault(rule.section, [])
+                behind = tuple(provenance.rules_behind(rule.packets, rule.what))
+                policies = (
+                    f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(rule.packets, rule.what)
+                )
+                path = ("spec", rule.section, len(section))
+                emitted.append(
+                    EmittedRule(len(sets) + number, path, rule.packets, behind, tuple(dict.fromkeys(policies)))
+                )
+                listed |= {each.number: each for each in behind}
+                section.append(rule.body)
+            if not chunk:
+                # A rule that matches nothing: the section must not be empty, and it isolates the pod.
+                spec["ingress"] = [{}]
+            name = self.identity.name if len(chunks) == 1 else chunk_name(self.identity, [r.body for r in chunk])
+            metadata: Object = {"name": name, "namespace": self.identity.namespace}
+            if len(chunks) > 1 or sets:
+                metadata["labels"] = {SET_LABEL: set_label(self.identity)}
+            metadata["annotations"] = origin_notes(list(listed.values()), source_note)
+            objects.append({"apiVersion": API_VERSION, "kind": "CiliumNetworkPolicy", "metadata": metadata, "spec": spec})
+        return [*sets, *objects], emitted
+
+    def findings(self) -> list[Finding]:
+        """What is lost and opened by the words, and by matching identities."""
+        return [
+            *losses(self.plan, Manner("a CiliumNetworkPolicy", WORDS), self._lost()),
+            *in_cluster_findings(self.plan, self.cluster, self.admitted),
+        ]
+
+    def _lost(self) -> PacketSet:
+        """What the words cannot say, but for what the datapath drops anyway, which is told of by itself."""
+        space = self.space
+        known = space.values(Field.PROTOCOL, ((1, 1), (6, 6), (17, 17), (58, 58), (132, 132)))
+        return self.left & known
+
+
+def _no_wildcard(block: Block) -> Iterator[Block]:
+    """A block as two halves where it is all addresses: a wildcard does not match nodes (cilium#47827)."""
+    network = ipaddress.ip_network(block.cidr)
+    if network.prefixlen:
+        yield block
+        return
+    for half in network.subnets():
+        first, last = int(half.network_address), int(half.broadcast_address)
+        holes = tuple(
+            text for text in block.excepts if first <= int(ipaddress.ip_network(text).network_address) <= last
+        )
+        if str(half) not in holes:
+            yield Block(str(half), holes)
+
+
+def _ports(group: Group) -> list[Object]:
+    result: list[Object] = []
+    for protocol, name in NAMES.items():
+        for low, high in merged(each.ports for each in group.services if each.protocol == protocol):
+            entry: Object = {"port": "0" if (low, high) == ALL_PORTS else str(low)}
+            if (low, high) != ALL_PORTS and low != high:
+                entry["endPort"] = high
+            result.append({**entry, "protocol": name})
+    return result
+
+
+def _messages(group: Group) -> list[Object]:
+    return [
+        {"family": "IPv4" if each.protocol == 1 else "IPv6", "type": each.icmp_type} for each in group.services
+    ]
+
+
+def _runs(entries: Sequence[Object]) -> list[list[Object]]:
+    return [list(entries[n : n + cilium.MAX_ENTRIES]) for n in range(0, len(entries), cilium.MAX_ENTRIES)]
+
+
