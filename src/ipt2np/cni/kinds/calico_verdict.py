@@ -8,9 +8,8 @@ Source: https://docs.tigera.io/calico/latest/network-policy/policy-tiers/tiered-
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from ipt2np.packets import PacketSet, PacketSpace
 
@@ -83,21 +82,15 @@ def judge(space: PacketSpace, tiers: Iterable[TierSteps], at_the_end: Sequence[s
     allowed = denied = space.nothing
     arriving = space.everything
     for tier in tiers:
-        passed, left = space.nothing, arriving
-        for action, match in _runs(space, tier.steps):
-            met = left & match.may
-            if action == "Allow":
-                allowed |= met
-            elif action == "Deny":
-                denied |= met
-            else:
-                passed |= met
-            left -= match.must
+        block = _block(space, tier.steps)
+        allowed |= arriving & block.allowed
+        denied |= arriving & block.denied
+        left = arriving - block.decided
+        arriving = arriving & block.passed
         if tier.default_action == "Deny":
             denied |= left
         if tier.default_action == "Pass" or not tier.certain:
-            passed |= left
-        arriving = passed
+            arriving |= left
     if "Allow" in at_the_end:
         allowed |= arriving
     if "Deny" in at_the_end:
@@ -105,20 +98,36 @@ def judge(space: PacketSpace, tiers: Iterable[TierSteps], at_the_end: Sequence[s
     return Verdict(allowed, denied)
 
 
-def _runs(space: PacketSpace, steps: Sequence[Step]) -> Iterator[tuple[str, Match]]:
-    """Neighbours of one action as one match: their order among each other does not matter. Log decides nothing."""
-    deciding = (step for step in steps if step.action != "Log")
-    for action, run in groupby(deciding, key=lambda step: step.action):
-        matches = [step.match for step in run]
-        must = union(space, [match.must for match in matches])
-        certain = all(match.must is match.may for match in matches)
-        yield action, Match(must, must if certain else union(space, [match.may for match in matches]))
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """What rules one behind the other do: the packets for which each action may be the first, those surely decided."""
+
+    allowed: PacketSet
+    denied: PacketSet
+    passed: PacketSet
+    decided: PacketSet
+
+    def then(self, later: _Block) -> _Block:
+        """The block of these rules with ``later`` ones behind them."""
+        return _Block(
+            self.allowed | (later.allowed - self.decided),
+            self.denied | (later.denied - self.decided),
+            self.passed | (later.passed - self.decided),
+            self.decided | later.decided,
+        )
 
 
-def union(space: PacketSpace, sets: Sequence[PacketSet]) -> PacketSet:
-    """The union of many sets, small ones first, so that none is walked more often than log n times."""
-    layer = list(sets)
+def _block(space: PacketSpace, steps: Iterable[Step]) -> _Block:
+    """The block of ``steps``, put together by halves: sets stay small for as long as they are of few rules."""
+    nothing = space.nothing
+    layer = []
+    for step in steps:
+        may = {"Allow": nothing, "Deny": nothing, "Pass": nothing}
+        # Log decides nothing.
+        if step.action in may:
+            may[step.action] = step.match.may
+            layer.append(_Block(may["Allow"], may["Deny"], may["Pass"], step.match.must))
     while len(layer) > 1:
         odd = layer[len(layer) & ~1 :]
-        layer = [one | two for one, two in zip(layer[::2], layer[1::2], strict=False)] + odd
-    return layer[0] if layer else space.nothing
+        layer = [one.then(two) for one, two in zip(layer[::2], layer[1::2], strict=False)] + odd
+    return layer[0] if layer else _Block(nothing, nothing, nothing, nothing)
