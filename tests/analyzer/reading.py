@@ -101,8 +101,8 @@ def read(policy_yaml: str, *, namespace: str, labels: Mapping[str, str]) -> list
     Raises ``UnreadableError`` if nca refuses the text or would judge only part of it.
     """
     documents = list(_documents(policy_yaml))
-    with _listening():
-        nca = _nca()
+    with listening():
+        nca = parts()
         nca.BasePeerSet.reset()
         namespaces = nca.NamespacesFinder()
         namespaces.parse_yaml_code_for_ns({"kind": "Namespace", "metadata": {"name": namespace}})
@@ -178,35 +178,35 @@ def _boxes(cube: Any, pod: Any) -> Iterator[Admitted]:
     """The part of one cube that leads from outside the cluster to the pod."""
     if pod not in cube["dst_peers"]:
         return
-    ports = _ranges(cube["dst_ports"].port_set)
+    ports = ranges(cube["dst_ports"].port_set)
     for peer in cube["src_peers"]:
-        if not isinstance(peer, _nca().IpBlock):
+        if not isinstance(peer, parts().IpBlock):
             continue
         for family in (4, 6):
-            sources = _ranges(r for r in peer if r.start.address.version == family)
+            sources = ranges(r for r in peer if r.start.address.version == family)
             for protocol, number in _PROTOCOLS.items():
                 if sources and ports and number in cube["protocols"]:
                     yield Admitted(sources, family, protocol, ports)
 
 
-def _ranges(intervals: Iterable[Any]) -> tuple[tuple[int, int], ...]:
+def ranges(intervals: Iterable[Any]) -> tuple[tuple[int, int], ...]:
     return tuple((int(interval.start), int(interval.end)) for interval in intervals)
 
 
 @contextmanager
-def _listening() -> Iterator[None]:
+def listening(harmless: re.Pattern[str] = _HARMLESS) -> Iterator[None]:
     """Collect what nca prints, and refuse on anything not known to be harmless."""
     _said.seek(0)
     _said.truncate()
     with redirect_stdout(_said), redirect_stderr(_said):
         yield
     for line in _said.getvalue().splitlines():
-        if line.strip() and not _HARMLESS.search(line):
+        if line.strip() and not harmless.search(line):
             raise UnreadableError(f"nca says: {line}")
 
 
 @functools.cache
-def _nca() -> SimpleNamespace:
+def parts() -> SimpleNamespace:
     """The parts of nca in use.  It ships no types; loading it by name keeps that in this one place."""
     places = {
         "nca.CoreDS.Peer": ("BasePeerSet", "IpBlock"),
@@ -216,8 +216,8 @@ def _nca() -> SimpleNamespace:
         "nca.NetworkConfig.TopologyObjectsFinder": ("NamespacesFinder", "PodsFinder"),
         "nca.Resources.PolicyResources.NetworkPolicy": ("PolicyConnectionsFilter",),
     }
-    parts = SimpleNamespace()
+    found = SimpleNamespace()
     for module, names in places.items():
         for name in names:
-            setattr(parts, name, getattr(importlib.import_module(module), name))
-    return parts
+            setattr(found, name, getattr(importlib.import_module(module), name))
+    return found

@@ -27,6 +27,12 @@ NETS: dict[int, tuple[str, ...]] = {
         *("2001:db8::2/128", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"),
     ),
 }
+_DISJOINT = (
+    ["10.1.2.0/23", "2001:db8:8000::/33"],
+    ["10.128.0.0/9", "192.0.2.128/25"],
+    ["11.0.0.0/8", "2001:db8::1/128"],
+    ["255.255.255.255/32", "2001:db9::/32"],
+)
 _PORTS = (1, 2, 22, 79, 80, 81, 443, 1023, 1024, 8080, 65534, 65535)
 _SET_SELECTORS = (
     "set == 'bad'",
@@ -62,6 +68,8 @@ class Scope:
     protocol_pairs: bool = True
     """``protocol`` and ``notProtocol`` in one rule."""
     selectors_with_nets: bool = True
+    overlapping_sets: bool = True
+    """Network sets that have addresses in common."""
     version: bool = True
     """``ipVersion`` without nets."""
 
@@ -71,13 +79,14 @@ def example(seed: int, scope: Scope) -> list[Object]:
     rng = random.Random(seed)
     objects: list[Object] = []
     if scope.sets:
+        nets = iter(_DISJOINT)
+        if scope.overlapping_sets:
+            nets = iter([_nets(rng, rng.choice((4, 6))) for _ in _DISJOINT])
         objects += [
-            _object(
-                "GlobalNetworkSet", "g1", {"nets": _nets(rng, rng.choice((4, 6)))}, labels={"set": "bad"}
-            ),
-            _object("GlobalNetworkSet", "g2", {"nets": _nets(rng, 4)}, labels={"set": "good", "grade": "a"}),
-            _object("NetworkSet", "n1", {"nets": _nets(rng, rng.choice((4, 6)))}, NAMESPACE, {"set": "bad"}),
-            _object("NetworkSet", "n2", {"nets": _nets(rng, 4)}, "other", {"set": "good"}),
+            _object("GlobalNetworkSet", "g1", {"nets": next(nets)}, labels={"set": "bad"}),
+            _object("GlobalNetworkSet", "g2", {"nets": next(nets)}, labels={"set": "good", "grade": "a"}),
+            _object("NetworkSet", "n1", {"nets": next(nets)}, NAMESPACE, {"set": "bad"}),
+            _object("NetworkSet", "n2", {"nets": next(nets)}, "other", {"set": "good"}),
         ]
     tiers = ["default"]
     if scope.tiers and rng.random() < 0.6:
