@@ -9,6 +9,7 @@ selectors of a rule make one), libcalico-go/lib/backend/k8s/conversion/ (labels 
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from ipt2np.cni.kinds.calico_selectors import (
 from ipt2np.cni.kinds.calico_validation import ICMP_FAMILY, PORT_PROTOCOLS, port_range, protocol_number
 from ipt2np.cni.kinds.calico_verdict import Match, Step, exactly, possibly
 from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
-from ipt2np.packets.intervals import ADDRESS_BITS, merged
+from ipt2np.packets.intervals import ADDRESS_BITS, Range, merged
 
 NAMESPACE = "projectcalico.org/namespace"
 ORCHESTRATOR = "projectcalico.org/orchestrator"
@@ -113,7 +114,7 @@ def members(objects: Iterable[Object]) -> tuple[Members, ...]:
 
 def addresses_of(texts: Iterable[str]) -> tuple[AddressSet, ...]:
     """The union of CIDRs and addresses, one set for each family that occurs."""
-    ranges: dict[int, list[tuple[int, int]]] = {}
+    ranges: dict[int, list[Range]] = {}
     for text in texts:
         network = ipaddress.ip_network(text)
         size = (1 << ADDRESS_BITS[network.version] - network.prefixlen) - 1
@@ -123,9 +124,12 @@ def addresses_of(texts: Iterable[str]) -> tuple[AddressSet, ...]:
 
 
 def _packets(space: PacketSpace, field: Field, addresses: Iterable[AddressSet]) -> PacketSet:
+    ranges: dict[int, list[Range]] = {}
+    for found in addresses:
+        ranges.setdefault(found.family, []).extend(found.ranges)
     result = space.nothing
-    for family in addresses:
-        result |= space.addresses(field, family)
+    for family, all_ranges in ranges.items():
+        result |= space.addresses(field, AddressSet.of(family, all_ranges))
     return result
 
 
@@ -180,9 +184,17 @@ class Scene:
     endpoint: Labels
     destinations: bool
     """True where the packet's destination is compared; a pod's own address is not known."""
+    _found: dict[Selector, Match] = dataclasses.field(default_factory=dict, repr=False)
+    """What selectors select, kept since many rules have the same."""
 
     def selected(self, selector: Selector) -> Match:
         """The packets whose source is selected."""
+        found = self._found.get(selector)
+        if found is None:
+            found = self._found[selector] = self._source(selector)
+        return found
+
+    def _source(self, selector: Selector) -> Match:
         strangers = _STRANGERS[self.source_class]
         stranger: Truth = False if strangers is None else holds(selector, strangers)
         if stranger and self.source_class == "node":
@@ -269,7 +281,7 @@ class Scene:
 
     def _listed(self, field: Field, ports: Sequence[Any], protocol: int | None) -> Match:
         ranges = [port_range(port) for port in ports]
-        numbers = self.space.values(field, merged(ports for ports in ranges if ports is not None))
+        numbers = self.space.values(field, merged(found for found in ranges if found is not None))
         if None not in ranges:
             return exactly(numbers)
         # A name stands for the port that each endpoint gives it.
