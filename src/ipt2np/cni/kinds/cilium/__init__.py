@@ -2,7 +2,8 @@
 
 from ipt2np.cni.kinds.cilium.mapentries import DEFAULT_MAP_SIZE, host_map_entries, map_entries
 from ipt2np.cni.kinds.cilium.policies import API_VERSION, CLUSTERWIDE, GROUP, LOG_LENGTH, POLICY, VALIDATORS
-from ipt2np.cni.kinds.cilium.reading import Options, read, read_host
+from ipt2np.cni.kinds.cilium.reading import read, read_host
+from ipt2np.cni.kinds.cilium.selection import Options
 from ipt2np.cni.kinds.cilium.services import MAX_ENTRIES
 
 __all__ = [

@@ -15,7 +15,7 @@ from ipaddress import IPv4Network, IPv6Network
 from ipt2np.cni.base import Identity, Object
 from ipt2np.cni.kinds.cilium.peers import CLASSES, Block, Extent, Peers, bounds
 from ipt2np.cni.kinds.cilium.policies import CidrGroup
-from ipt2np.cni.kinds.cilium.reading import Options, Selected, host_policies, pod_policies, referenced
+from ipt2np.cni.kinds.cilium.selection import Options, Selected, host_policies, pod_policies, referenced
 from ipt2np.cni.kinds.cilium.services import ALL_PORTS, ICMP_NUMBERS, Services
 from ipt2np.packets.intervals import PORT_BITS, Range, merged, prefixes
 
@@ -102,10 +102,13 @@ def _entries(selected: list[Selected], groups: Mapping[str, CidrGroup], options:
         name: list(merged(part for block in group.blocks for part in identities.of(block)))
         for name, group in groups.items()
     }
+    by_peers: dict[Peers, tuple[Range, ...]] = {}
     chosen = []
     users: dict[Key, list[int]] = {}
     for number, (one, rule) in enumerate(rules):
-        chosen.append(merged(_identities(rule.peers, identities, groups, members)))
+        if rule.peers not in by_peers:
+            by_peers[rule.peers] = merged(_identities(rule.peers, identities, groups, members))
+        chosen.append(by_peers[rule.peers])
         for key in _keys(rule.services, end_port=options.end_port, native=one.policy.native):
             users.setdefault(key, []).append(number)
     # Keys of the same rules have the same identities, so these are counted once for all of them.

@@ -12,124 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ipt2np.cni.base import Cluster, Identity, Object, PolicyFault, Reading
-from ipt2np.cni.kinds.cilium.peers import CLASSES, Block, Extent, GroupReference, Peers
-from ipt2np.cni.kinds.cilium.policies import CidrGroup, Policy, Rule, parsed
-from ipt2np.cni.kinds.cilium.selectors import NAMESPACE, NAMESPACE_NAME, Selector, holds
+from ipt2np.cni.base import Cluster, Identity, Object, Reading
+from ipt2np.cni.kinds.cilium.peers import CLASSES, Block, Extent, Peers
+from ipt2np.cni.kinds.cilium.policies import CidrGroup, Rule
+from ipt2np.cni.kinds.cilium.selection import Options, Selected, host_policies, pod_policies, referenced
 from ipt2np.cni.kinds.cilium.services import ALL_PORTS, EXTENDED, ICMP_NUMBERS, TRANSPORTS, Services
 from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
 from ipt2np.packets.intervals import Range, merged
-
-MATCH_MODES = frozenset({"nodes", "pods"})
-_NO_LABELS: frozenset[str] = frozenset()
-_HOST = frozenset({"host"})
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How the agents are configured.
-
-    Sources: cilium: pkg/option/config.go (policy-cidr-match-mode, enable-sctp, enable-extended-ip-protocols);
-    https://learn.microsoft.com/azure/aks/azure-cni-powered-by-cilium (endPort).
-    """
-
-    cidr_match: frozenset[str] = frozenset()
-    """``nodes``, ``pods``: what CIDRs match beside sources outside the cluster."""
-    extended_protocols: bool = False
-    """True where VRRP, GRE and their like are let in at all."""
-    sctp: bool = False
-    end_port: bool = True
-    """False before 1.17, which takes the first port of a Kubernetes range for the whole."""
-    native: bool = True
-    """False where the cluster has no ``cilium.io`` policies, as GKE without the option."""
-
-    def __post_init__(self) -> None:
-        unknown = self.cidr_match - MATCH_MODES
-        if unknown:
-            raise ValueError(f"no such CIDR match mode: {', '.join(sorted(unknown))}")
-
-
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """A policy that selects the endpoint."""
-
-    policy: Policy
-    certain: bool
-    """False where that depends on what nobody told."""
-
-
-def _both(one: bool | None, other: bool | None) -> bool | None:
-    if one is False or other is False:
-        return False
-    return True if one and other else None
-
-
-def _selects(policy: Policy, labels: Mapping[str, str], reserved: frozenset[str]) -> bool | None:
-    if policy.namespace is None:
-        return holds(policy.subject, labels, reserved)
-    # The policy's own namespace replaces one that its selector names, or comes beside it: the forms differ.
-    own: Selector = tuple(c for c in policy.subject if c.names_namespace)
-    rest = holds((c for c in policy.subject if not c.names_namespace), labels, reserved)
-    return _both(rest, True if holds(own, labels, reserved) else None)
-
-
-def _admissible(policies: list[Policy], groups: Mapping[str, CidrGroup], options: Options) -> None:
-    """PolicyFault for what agents so configured do not take."""
-    if not options.native and (groups or any(policy.native for policy in policies)):
-        raise PolicyFault("the cluster has no cilium.io policies")
-    numbers = set() if options.extended_protocols else set(EXTENDED.values())
-    for policy in policies:
-        for rule in (*policy.allow, *policy.deny):
-            if any(numbers.intersection(entry.protocols) for entry in rule.services.ports):
-                raise PolicyFault("protocols beyond SCTP need agents with enable-extended-ip-protocols")
-
-
-def pod_policies(
-    objects: list[Object], identity: Identity, options: Options
-) -> tuple[list[Selected], Mapping[str, CidrGroup]]:
-    """The policies with an ingress section that select the pods of ``identity``, and all CIDR groups by name."""
-    policies, groups = parsed(objects)
-    _admissible(policies, groups, options)
-    own = {NAMESPACE: identity.namespace, NAMESPACE_NAME: identity.namespace}
-    labels = {**identity.pod_labels, **own}
-    found = []
-    for policy in policies:
-        if policy.host or not policy.enforces or policy.namespace not in (None, identity.namespace):
-            continue
-        chosen = _both(_selects(policy, labels, _NO_LABELS), True if policy.certain else None)
-        if chosen is not False:
-            found.append(Selected(policy, chosen is True))
-    return found, groups
-
-
-def host_policies(
-    objects: list[Object], node_labels: Mapping[str, str], options: Options
-) -> tuple[list[Selected], Mapping[str, CidrGroup]]:
-    """The policies with an ingress section that select the node, and all CIDR groups by name."""
-    policies, groups = parsed(objects)
-    _admissible(policies, groups, options)
-    found = []
-    for policy in policies:
-        chosen = policy.host and policy.enforces and _selects(policy, node_labels, _HOST)
-        if chosen is not False:
-            found.append(Selected(policy, chosen is True))
-    return found, groups
-
-
-def referenced(reference: GroupReference, groups: Mapping[str, CidrGroup]) -> list[CidrGroup]:
-    """The groups that a rule names; PolicyFault where none of them is there."""
-    if reference.name:
-        found = [groups[reference.name]] if reference.name in groups else []
-    else:
-        found = [group for group in groups.values() if holds(reference.selector, group.labels, _NO_LABELS)]
-    if not found:
-        raise PolicyFault(
-            f"no CiliumCIDRGroup is called {reference.name!r}" if reference.name else "no such group"
-        )
-    return found
-
-
-# -- packets ---------------------------------------------------------------------------------------------
 
 
 def _union(space: PacketSpace, sets: Iterable[PacketSet]) -> PacketSet:
@@ -221,8 +110,34 @@ class _Matches:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A rule of a policy that selects the endpoint, and the packets of its services."""
+
+    peers: Peers
+    certain: PacketSet
+    """Empty where something beside the packet decides."""
+    possible: PacketSet
+
+
+def _candidates(
+    chosen: Iterable[tuple[Selected, Rule]], space: PacketSpace, options: Options
+) -> list[_Candidate]:
+    found = []
+    for selected, rule in chosen:
+        native = selected.policy.native
+        certain, possible = (
+            _services(space, rule.services, certain=sure, native=native, end_port=options.end_port)
+            for sure in (True, False)
+        )
+        if rule.authenticated or not selected.certain:
+            certain = space.nothing
+        found.append(_Candidate(rule.peers, certain, possible))
+    return found
+
+
 class _Judge:
-    """Rules as packet sets for one class of sources."""
+    """Rules as packet sets, for one class of sources."""
 
     def __init__(
         self, source_class: str, groups: Mapping[str, CidrGroup], space: PacketSpace, options: Options
@@ -253,21 +168,14 @@ class _Judge:
             found += [self._group(group, certain=certain) for group in referenced(reference, self.groups)]
         return found
 
-    def matches(self, chosen: Iterable[tuple[Selected, Rule]], *, certain: bool) -> PacketSet:
-        """The packets that some rule certainly matches, or possibly."""
+    def matches(self, candidates: Iterable[_Candidate], *, certain: bool) -> PacketSet:
+        """The packets that some candidate certainly matches, or possibly."""
         gathered = _Matches(self.space)
-        for selected, rule in chosen:
-            if certain and (rule.authenticated or not selected.certain):
-                continue
-            services = _services(
-                self.space,
-                rule.services,
-                certain=certain,
-                native=selected.policy.native,
-                end_port=self.options.end_port,
-            )
-            blocks = self._blocks(rule.peers.blocks, certain=certain)
-            gathered.add(services, blocks, self._others(rule.peers, certain=certain))
+        for candidate in candidates:
+            services = candidate.certain if certain else candidate.possible
+            if services:
+                blocks = self._blocks(candidate.peers.blocks, certain=certain)
+                gathered.add(services, blocks, self._others(candidate.peers, certain=certain))
         return gathered.packets()
 
 
@@ -284,18 +192,27 @@ def _datapath(space: PacketSpace, options: Options) -> tuple[PacketSet, PacketSe
     return known, known | ~refused if options.extended_protocols else known
 
 
-def _reading(
-    selected: list[Selected], known: tuple[PacketSet, PacketSet], judge: _Judge, space: PacketSpace
-) -> Reading:
-    allows = [(one, rule) for one in selected for rule in one.policy.allow]
-    denies = [(one, rule) for one in selected for rule in one.policy.deny]
-    admitted = []
-    for certain in (True, False):
-        # What is certainly admitted is so whatever may be isolated or denied, and the other way round.
-        isolated = any(one.policy.isolates and (one.certain or certain) for one in selected)
-        allowed = judge.matches(allows, certain=certain) if isolated else space.everything
-        admitted.append((allowed - judge.matches(denies, certain=not certain)) & known[0 if certain else 1])
-    return Reading(admitted[0], admitted[1] - admitted[0])
+def _readings(
+    selected: list[Selected],
+    groups: Mapping[str, CidrGroup],
+    known: tuple[PacketSet, PacketSet],
+    space: PacketSpace,
+    options: Options,
+) -> Mapping[str, Reading]:
+    """By source class; ``known`` are the packets that the datapath certainly and possibly handles."""
+    allows = _candidates(((one, rule) for one in selected for rule in one.policy.allow), space, options)
+    denies = _candidates(((one, rule) for one in selected for rule in one.policy.deny), space, options)
+    readings = {}
+    for source_class in CLASSES:
+        judge = _Judge(source_class, groups, space, options)
+        admitted = []
+        for certain, handled in zip((True, False), known, strict=True):
+            # Certainly admitted is what possible denials and isolation leave; possibly, what certain ones leave.
+            isolated = any(one.policy.isolates and (one.certain or certain) for one in selected)
+            allowed = judge.matches(allows, certain=certain) if isolated else space.everything
+            admitted.append((allowed - judge.matches(denies, certain=not certain)) & handled)
+        readings[source_class] = Reading(admitted[0], admitted[1] - admitted[0])
+    return readings
 
 
 def read(
@@ -308,11 +225,7 @@ def read(
     such agents would refuse, and for CIDR groups that are not among ``objects``.
     """
     selected, groups = pod_policies(objects, identity, options)
-    known = _datapath(space, options)
-    return {
-        source_class: _reading(selected, known, _Judge(source_class, groups, space, options), space)
-        for source_class in CLASSES
-    }
+    return _readings(selected, groups, _datapath(space, options), space, options)
 
 
 def read_host(
@@ -329,10 +242,7 @@ def read_host(
     Source: cilium: Documentation/security/policy/host.rst.
     """
     selected, groups = host_policies(objects, node_labels, options)
-    known = _datapath(space, options)
+    known, possible = _datapath(space, options)
     if not any(one.certain for one in selected):
-        known = (known[0], space.everything)
-    return {
-        source_class: _reading(selected, known, _Judge(source_class, groups, space, options), space)
-        for source_class in CLASSES
-    }
+        possible = space.everything
+    return _readings(selected, groups, (known, possible), space, options)
