@@ -3,7 +3,8 @@
 Kubernetes NetworkPolicy becomes the same kind of policy, as Cilium converts it.
 Sources: the CRDs (cilium: pkg/k8s/apis/cilium.io/client/crds/v2), pkg/policy/api/rule_validation.go,
 pkg/k8s/network_policy.go. Stricter than the agent where it tolerates what says one thing twice or something else
-than it means: host bits in a CIDR, an exception as large as its block, ports without a number.
+than it means: host bits in a CIDR, an exception as large as its block, ports without a number. Of egress rules only
+the fields are looked at, and of rules of requests (L7) only that there are some.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from ipt2np.cni.base import Object, PolicyFault
 from ipt2np.cni.kinds import networkpolicy
+from ipt2np.cni.kinds.cilium.fields import fields_of
 from ipt2np.cni.kinds.cilium.peers import (
     ENTITIES,
     EVERYBODY,
@@ -37,7 +39,7 @@ from ipt2np.cni.kinds.cilium.selectors import (
     selector_of,
 )
 from ipt2np.cni.kinds.cilium.services import EVERYTHING, Services, icmp_fields, kubernetes_ports, to_ports
-from ipt2np.cni.manifests import fields_of, is_name, list_of, metadata, network_of, require
+from ipt2np.cni.manifests import is_name, list_of, metadata, network_of, require
 
 API_VERSION = "cilium.io/v2"
 POLICY, CLUSTERWIDE, GROUP = "CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy", "CiliumCIDRGroup"

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ipt2np.cni.manifests import fields_of, is_label, list_of, require
+from ipt2np.cni.kinds.cilium.fields import fields_of
+from ipt2np.cni.manifests import is_label, list_of, require
 from ipt2np.cni.manifests import selector_of as kubernetes_selector_of
 
 NAMESPACE = "io.kubernetes.pod.namespace"
@@ -80,10 +81,12 @@ def selector_of(value: Any, where: str) -> Selector:
 
 def kubernetes_selector(value: Any, where: str, prefix: str = "") -> Selector:
     """A metav1.LabelSelector as Cilium takes it over: its keys are Kubernetes', behind ``prefix``."""
-    kubernetes_selector_of(value, where)
+    selector = kubernetes_selector_of(value, where)
+    conditions = [("In", key, [label]) for key, label in (selector.get("matchLabels") or {}).items()]
+    for entry in selector.get("matchExpressions") or []:
+        conditions.append((entry["operator"], entry["key"], entry.get("values") or []))
     return tuple(
-        Condition(KUBERNETES, prefix + condition.key, condition.operator, condition.values)
-        for condition in selector_of(value, where)
+        Condition(KUBERNETES, prefix + key, operator, tuple(values)) for operator, key, values in conditions
     )
 
 

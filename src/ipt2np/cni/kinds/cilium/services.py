@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ipt2np.cni.manifests import fields_of, list_of, require
+from ipt2np.cni.kinds.cilium.fields import fields_of
+from ipt2np.cni.manifests import list_of, require
 from ipt2np.packets.intervals import Range
 
 MAX_ENTRIES = 40
@@ -34,7 +35,7 @@ EXTENDED: Mapping[str, int] = {
 """Protocols without ports, known to agents with enable-extended-ip-protocols only."""
 
 _PORT = re.compile(r"0|[1-9][0-9]{0,4}")
-_NUMBER = re.compile(r"[0-9]{1,3}")
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,2}")
 ICMP_TYPES: Mapping[str, Mapping[str, int]] = {
     "IPv4": {
         "EchoReply": 0,
