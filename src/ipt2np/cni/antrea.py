@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ipt2np.cni.base import Capability, Cluster, Cni, EmittedRule, Fitted, Grade, Identity, Limit, Object, Profile, Reading
+from ipt2np.cni.base import (
+    Capability,
+    Cluster,
+    Cni,
+    EmittedRule,
+    Fitted,
+    Grade,
+    Identity,
+    Limit,
+    Object,
+    Profile,
+    Reading,
+)
 from ipt2np.cni.fitting.blocks import blocks
 from ipt2np.cni.fitting.cover import ALL_PORTS, Icmp, Service, Vocabulary
 from ipt2np.cni.fitting.losses import Manner, losses
@@ -21,6 +33,7 @@ from ipt2np.cni.fitting.objects import (
 )
 from ipt2np.cni.fitting.ordered import Logging, Order, Ordered, Step, ordered
 from ipt2np.cni.kinds import antrea
+from ipt2np.cni.kinds.antrea.platform import TO_PODS
 from ipt2np.cni.manifests import load
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
@@ -57,14 +70,15 @@ class Antrea(Cni):
 
     name = "antrea"
     template = "antrea.yaml.j2"
-    platform = antrea.TO_PODS
+    platform = TO_PODS
     profile = Profile(
         "Antrea with its own policies",
         (f"{API_VERSION} NetworkPolicy",),
         "every source's address",
         {
             "reject": Capability(
-                Grade.PARTLY, "a TCP reset, else ICMP host-administratively-prohibited, whatever --reject-with says"
+                Grade.PARTLY,
+                "a TCP reset, else ICMP host-administratively-prohibited, whatever --reject-with says",
             )
         },
         (Limit("priorities of policies", 10_000, "antrea: docs/antrea-network-policy.md"),),
@@ -116,7 +130,9 @@ def _objects(
             "appliedTo": [{"podSelector": {"matchLabels": dict(identity.pod_labels)}}],
             "ingress": ingress,
         }
-        objects.append({"apiVersion": API_VERSION, "kind": "NetworkPolicy", "metadata": metadata, "spec": spec})
+        objects.append(
+            {"apiVersion": API_VERSION, "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+        )
     return objects, emitted
 
 
@@ -172,7 +188,9 @@ def _ports(service: Service) -> Iterator[Object]:
 
 def _findings(plan: PolicyPlan, written: Ordered, objects: Sequence[Object]) -> Iterator[Finding]:
     frames = plan.provenance.frames
-    yield from losses(plan, Manner("an Antrea policy", ORDER.vocabulary, rejects=True, logs=True), written.left)
+    yield from losses(
+        plan, Manner("an Antrea policy", ORDER.vocabulary, rejects=True, logs=True), written.left
+    )
     if written.unlogged:
         yield Finding(
             "N2P305",

@@ -22,7 +22,15 @@ from ipt2np.cni.base import (
 from ipt2np.cni.fitting.blocks import Block, blocks, layers
 from ipt2np.cni.fitting.cover import ALL_PORTS, Icmp, Service, Vocabulary
 from ipt2np.cni.fitting.losses import Manner, losses
-from ipt2np.cni.fitting.objects import OBJECT_BYTES, SET_LABEL, digest, in_runs, origin_notes, set_label, size_of
+from ipt2np.cni.fitting.objects import (
+    OBJECT_BYTES,
+    SET_LABEL,
+    digest,
+    in_runs,
+    origin_notes,
+    set_label,
+    size_of,
+)
 from ipt2np.cni.fitting.ordered import Logging, Order, Ordered, Step, ordered
 from ipt2np.cni.kinds.calico import VALIDATORS, read
 from ipt2np.cni.kubernetes import EVERYWHERE
@@ -75,8 +83,14 @@ class Calico(Cni):
         "every source's address",
         {"reject": Capability(Grade.PARTLY, "one answer for the whole cluster (iptablesFilterDenyAction)")},
         (
-            Limit("CIDRs in a rule", NETS_LIMIT, "calico: api/config/crd/projectcalico.org_networkpolicies.yaml"),
-            Limit("ports in a rule", PORTS_LIMIT, "calico: api/config/crd/projectcalico.org_networkpolicies.yaml"),
+            Limit(
+                "CIDRs in a rule", NETS_LIMIT, "calico: api/config/crd/projectcalico.org_networkpolicies.yaml"
+            ),
+            Limit(
+                "ports in a rule",
+                PORTS_LIMIT,
+                "calico: api/config/crd/projectcalico.org_networkpolicies.yaml",
+            ),
             Limit("rules in a policy", 1024, "calico: api/config/crd/projectcalico.org_networkpolicies.yaml"),
         ),
     )
@@ -127,16 +141,23 @@ class _Writer:
             metadata["annotations"] = origin_notes(list(listed.values()), self.source_note)
             spec = {
                 "order": FIRST_ORDER + number,
-                "selector": " && ".join(f"{key} == '{value}'" for key, value in self.identity.pod_labels.items()) or "all()",
+                "selector": " && ".join(
+                    f"{key} == '{value}'" for key, value in self.identity.pod_labels.items()
+                )
+                or "all()",
                 "types": ["Ingress"],
                 "ingress": [rule for rule, _ in chunk],
             }
-            policies.append({"apiVersion": API_VERSION, "kind": "NetworkPolicy", "metadata": metadata, "spec": spec})
+            policies.append(
+                {"apiVersion": API_VERSION, "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+            )
         return [*sets, *policies], emitted
 
     def _name(self, number: int, count: int) -> str:
         """Calico takes one dot in a policy's name."""
-        name = self.identity.name if self.identity.name.count(".") < 2 else self.identity.name.replace(".", "-")
+        name = (
+            self.identity.name if self.identity.name.count(".") < 2 else self.identity.name.replace(".", "-")
+        )
         return name if count == 1 else f"{name[:240].rstrip('-.')}-{number + 1:03}"
 
     def _rules(self, step: Step) -> Iterator[Object]:
@@ -144,7 +165,9 @@ class _Writer:
         sources = step.group.sources
         service = step.group.services[0]
         base: Object = {"action": ACTIONS[step.effect]}
-        whole = len(sources) == 2 and all(allowed == self.plan.space.everything for _, allowed in sources.values())
+        whole = len(sources) == 2 and all(
+            allowed == self.plan.space.everything for _, allowed in sources.values()
+        )
         if whole and service.protocol not in (1, 58):
             yield from self._with_services(base, {}, step)
             return
@@ -183,7 +206,12 @@ class _Writer:
                 labels = {SET_LABEL: set_label(self.identity), NETS_LABEL: label}
                 name = label if len(runs) == 1 else f"{label}-{number + 1}"
                 metadata = {"name": name, "namespace": self.identity.namespace, "labels": labels}
-                yield {"apiVersion": API_VERSION, "kind": "NetworkSet", "metadata": metadata, "spec": {"nets": list(run)}}
+                yield {
+                    "apiVersion": API_VERSION,
+                    "kind": "NetworkSet",
+                    "metadata": metadata,
+                    "spec": {"nets": list(run)},
+                }
 
     def _with_services(self, base: Object, source: Object, step: Step) -> Iterator[Object]:
         """A rule for each list of ports that it takes."""
@@ -223,8 +251,13 @@ def _findings(plan: PolicyPlan, written: Ordered, objects: Sequence[Object]) -> 
             remedy("N2P305"),
             written.unlogged,
         )
-    if any(step.packets.meets(plan.space.value(Field.PROTOCOL, 132)) for step in written.steps if step.group.services[0].protocol):
-        yield Finding("N2P414", "Calico's eBPF dataplane has no policy for SCTP; its other dataplanes do", remedy("N2P414"))
+    stream = plan.space.value(Field.PROTOCOL, 132)
+    if any(step.group.services[0].protocol == 132 and step.packets.meets(stream) for step in written.steps):
+        yield Finding(
+            "N2P414",
+            "Calico's eBPF dataplane has no policy for SCTP; its other dataplanes do",
+            remedy("N2P414"),
+        )
     yield Finding(
         "N2P417",
         "projectcalico.org/v3 objects are enforced only where Calico's API server or its v3 CRDs are installed "

@@ -64,7 +64,10 @@ ALL_PODS: Object = {"matchExpressions": [{"key": "k8s:io.kubernetes.pod.namespac
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 WORDS = Vocabulary(
-    {4: frozenset((*NAMES, 1)), 6: frozenset((*NAMES, 58))}, frozenset(NAMES), icmp=Icmp.TYPE, whole_icmp=False
+    {4: frozenset((*NAMES, 1)), 6: frozenset((*NAMES, 58))},
+    frozenset(NAMES),
+    icmp=Icmp.TYPE,
+    whole_icmp=False,
 )
 """Sources: cilium: pkg/policy/api/l4.go, icmp.go."""
 
@@ -86,8 +89,12 @@ class Cilium(Cni):
         "sources outside the cluster; pods and nodes by what they are",
         {"icmp type": Capability(Grade.PARTLY, "types without codes")},
         (
-            Limit("ports in a list (several lists may stand in a rule)", cilium.MAX_ENTRIES, "cilium: pkg/policy/api/rule_validation.go"),
-            Limit("entries in an endpoint's policy map", cilium.DEFAULT_MAP_SIZE, "cilium: pkg/option/config.go"),
+            Limit(
+                "ports in a list, of several", cilium.MAX_ENTRIES, "cilium: pkg/policy/api/rule_validation.go"
+            ),
+            Limit(
+                "entries in an endpoint's policy map", cilium.DEFAULT_MAP_SIZE, "cilium: pkg/option/config.go"
+            ),
         ),
     )
 
@@ -141,12 +148,22 @@ def datapath_findings(plan: PolicyPlan, *, sctp: bool) -> list[Finding]:
     space, wanted = plan.space, plan.allow_only().wanted
     stream = wanted & space.value(Field.PROTOCOL, 132)
     known = space.values(Field.PROTOCOL, ((6, 6), (17, 17), (132, 132)))
-    known |= (space.value(Field.PROTOCOL, 1) & space.family(4)) | (space.value(Field.PROTOCOL, 58) & space.family(6))
+    known |= (space.value(Field.PROTOCOL, 1) & space.family(4)) | (
+        space.value(Field.PROTOCOL, 58) & space.family(6)
+    )
     unknown = wanted - known
     result = []
     for code, packets, message in (
-        ("N2P413", unknown, "protocols other than TCP, UDP, SCTP and ICMP are dropped by Cilium's datapath, and the host accepts some"),
-        ("N2P414", stream, "SCTP is dropped unless Cilium was told to handle it (enable-sctp), and the host accepts some"),
+        (
+            "N2P413",
+            unknown,
+            "Cilium's datapath drops protocols other than TCP, UDP, SCTP and ICMP; the host accepts some",
+        ),
+        (
+            "N2P414",
+            stream,
+            "SCTP is dropped unless Cilium was told to handle it (enable-sctp); the host accepts some",
+        ),
     ):
         if packets and not (code == "N2P414" and sctp):
             predicted = (Predicted(Difference.CLOSES, packets, SOURCE_CLASSES),)
@@ -286,7 +303,8 @@ class _Fitting:
             entries += [{"cidrGroupRef": name} for name in self._grouped(plain)]
         else:
             entries = [
-                {"cidr": block.cidr, **({"except": list(block.excepts)} if block.excepts else {})} for block in found
+                {"cidr": block.cidr, **({"except": list(block.excepts)} if block.excepts else {})}
+                for block in found
             ]
         return [{"fromCIDRSet": entries}]
 
@@ -335,23 +353,30 @@ class _Fitting:
                 section = spec.setdefault(rule.section, [])
                 behind = tuple(provenance.rules_behind(rule.packets, rule.what))
                 policies = (
-                    f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(rule.packets, rule.what)
+                    f"{each.chain} policy {each.effect}"
+                    for each in provenance.policies_behind(rule.packets, rule.what)
                 )
                 path = ("spec", rule.section, len(section))
                 emitted.append(
-                    EmittedRule(len(sets) + number, path, rule.packets, behind, tuple(dict.fromkeys(policies)))
+                    EmittedRule(
+                        len(sets) + number, path, rule.packets, behind, tuple(dict.fromkeys(policies))
+                    )
                 )
                 listed |= {each.number: each for each in behind}
                 section.append(rule.body)
             if not chunk:
                 # A rule that matches nothing: the section must not be empty, and it isolates the pod.
                 spec["ingress"] = [{}]
-            name = self.identity.name if len(chunks) == 1 else chunk_name(self.identity, [r.body for r in chunk])
+            name = (
+                self.identity.name if len(chunks) == 1 else chunk_name(self.identity, [r.body for r in chunk])
+            )
             metadata: Object = {"name": name, "namespace": self.identity.namespace}
             if len(chunks) > 1 or sets:
                 metadata["labels"] = {SET_LABEL: set_label(self.identity)}
             metadata["annotations"] = origin_notes(list(listed.values()), source_note)
-            objects.append({"apiVersion": API_VERSION, "kind": "CiliumNetworkPolicy", "metadata": metadata, "spec": spec})
+            objects.append(
+                {"apiVersion": API_VERSION, "kind": "CiliumNetworkPolicy", "metadata": metadata, "spec": spec}
+            )
         return [*sets, *objects], emitted
 
     def findings(self) -> list[Finding]:
@@ -396,11 +421,10 @@ def _ports(group: Group) -> list[Object]:
 
 def _messages(group: Group) -> list[Object]:
     return [
-        {"family": "IPv4" if each.protocol == 1 else "IPv6", "type": each.icmp_type} for each in group.services
+        {"family": "IPv4" if each.protocol == 1 else "IPv6", "type": each.icmp_type}
+        for each in group.services
     ]
 
 
 def _runs(entries: Sequence[Object]) -> list[list[Object]]:
     return [list(entries[n : n + cilium.MAX_ENTRIES]) for n in range(0, len(entries), cilium.MAX_ENTRIES)]
-
-

@@ -35,7 +35,7 @@ from ipt2np.cni.kinds.networkpolicy import API_VERSION, KIND, PROTOCOLS, validat
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
-from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
+from ipt2np.packets import AddressSet, Field, PacketSet
 from ipt2np.packets.intervals import Range, merged
 from ipt2np.planning import Allowance, PolicyPlan
 from ipt2np.rules.model import Rule

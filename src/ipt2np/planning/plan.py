@@ -18,7 +18,7 @@ from ipt2np.semantics import Can, Decision
 from ipt2np.semantics.outcomes import Outcomes
 from ipt2np.semantics.provenance import Policy, Provenance
 from ipt2np.semantics.replies import Answering, answering_rules
-from ipt2np.semantics.states import effect_of
+from ipt2np.semantics.states import ChainKey, effect_of
 
 
 class InDoubt(Enum):
@@ -107,8 +107,9 @@ def translate(decision: Decision, in_doubt: InDoubt = InDoubt.DENY) -> PolicyPla
         return outcomes.foremost(outcome, what) * stride + _EFFECTS.index(effect) if what else -1
 
     parts = decision.connections.within(decision.judged, 0).partition(group_of)
+    ranks = _ranks(decision)
     entries = []
-    for group in sorted(parts):
+    for group in sorted(parts, key=lambda group: (ranks.get(group // stride, len(ranks)), group)):
         if group < 0:
             continue
         number, effect = divmod(group, stride)
@@ -125,6 +126,30 @@ def translate(decision: Decision, in_doubt: InDoubt = InDoubt.DENY) -> PolicyPla
         decision.provenance,
         in_doubt,
     )
+
+
+def _ranks(decision: Decision) -> dict[int, int]:
+    """Numbers of rules to their places on a packet's way: a chain's rules where it is called first, not where it stands.
+
+    Any order of the disjoint entries is right. This one keeps a rule behind those that a packet meets before it.
+    """
+    ranks: dict[int, int] = {}
+    seen: set[ChainKey] = set()
+    for side in decision.sides:
+        chains = side.ruleset.chains
+        for base in side.walker.path:
+            stack = [iter(chains[base].rules)]
+            while stack:
+                for rule in stack[-1]:
+                    ranks.setdefault(rule.number, len(ranks))
+                    called = (rule.table, rule.target.chain) if isinstance(rule.target, Jump) else None
+                    if called in chains and called not in seen:
+                        seen.add(called)
+                        stack.append(iter(chains[called].rules))
+                        break
+                else:
+                    stack.pop()
+    return ranks
 
 
 def _resolved(outcomes: Outcomes, outcome: int, in_doubt: InDoubt) -> tuple[PlanEffect, Can]:

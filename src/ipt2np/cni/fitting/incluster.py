@@ -80,7 +80,9 @@ def all_but_bans(sources: Sources, space: PacketSpace) -> bool:
     return True
 
 
-def external(sources: Sources, cluster: Cluster, space: PacketSpace) -> dict[int, tuple[PacketSet, PacketSet]]:
+def external(
+    sources: Sources, cluster: Cluster, space: PacketSpace
+) -> dict[int, tuple[PacketSet, PacketSet]]:
     """The sources that CIDRs are to name: addresses that CIDRs do not match may be named or not."""
     unmatched = [
         cidr
@@ -96,7 +98,9 @@ def external(sources: Sources, cluster: Cluster, space: PacketSpace) -> dict[int
     return result
 
 
-def in_cluster_findings(plan: PolicyPlan, cluster: Cluster, admitted: Mapping[str, PacketSet]) -> list[Finding]:
+def in_cluster_findings(
+    plan: PolicyPlan, cluster: Cluster, admitted: Mapping[str, PacketSet]
+) -> list[Finding]:
     """What is lost and opened of sources inside the cluster, given what the policy admits of each class."""
     space = plan.space
     allowance = plan.allow_only()

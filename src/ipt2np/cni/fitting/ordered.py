@@ -137,7 +137,9 @@ class _Writer:
 
     def _log(self, trail: LogTrail) -> None:
         wanted = trail.packets & self.plan.judged - self.decided
-        covered = cover(wanted, wanted | self.decided, self.plan.families, self.order.vocabulary, self.order.shape)
+        covered = cover(
+            wanted, wanted | self.decided, self.plan.families, self.order.vocabulary, self.order.shape
+        )
         for group in covered.groups:
             packets = group.packets(self.space) & wanted
             self.steps.append(Step(None, group, packets, True, (trail.rule,), ()))
@@ -146,11 +148,15 @@ class _Writer:
 
     def _take(self, effect: PlanEffect, packets: PacketSet, logged: bool) -> None:
         what = Can.ACCEPT if effect is PlanEffect.ACCEPT else Can.REFUSE
-        covered = cover(packets, packets | self.decided, self.plan.families, self.order.vocabulary, self.order.shape)
+        covered = cover(
+            packets, packets | self.decided, self.plan.families, self.order.vocabulary, self.order.shape
+        )
         provenance = self.plan.provenance
         for group in covered.groups:
             taken = group.packets(self.space) & packets
-            policies = (f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(taken, what))
+            policies = (
+                f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(taken, what)
+            )
             rules = tuple(provenance.rules_behind(taken, what))
             self.steps.append(Step(effect, group, taken, logged, rules, tuple(dict.fromkeys(policies))))
         self.decided |= packets - covered.left
