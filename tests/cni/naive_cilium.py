@@ -502,6 +502,8 @@ class Writer:
                 {"matchLabels": {f"k8s:{NAMESPACE_KEY}": "elsewhere"}},
                 {"matchLabels": {"io.cilium.k8s.policy.serviceaccount": "default"}},
                 {"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]},
+                {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["web"]}]},
+                {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["db"]}]},
                 {"matchExpressions": [{"key": "reserved:host", "operator": "Exists"}]},
             ]
         )
