@@ -7,6 +7,7 @@ take them as they are (``allow_only``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -104,7 +105,7 @@ def translate(decision: Decision, in_doubt: InDoubt = InDoubt.DENY) -> PolicyPla
 
     def group_of(outcome: int) -> int:
         effect, what = _resolved(outcomes, outcome, in_doubt)
-        return outcomes.foremost(outcome, what) * stride + _EFFECTS.index(effect) if what else -1
+        return _decider(decision, outcomes.way(outcome, what)) * stride + _EFFECTS.index(effect) if what else -1
 
     parts = decision.connections.within(decision.judged, 0).partition(group_of)
     ranks = _ranks(decision)
@@ -128,6 +129,13 @@ def translate(decision: Decision, in_doubt: InDoubt = InDoubt.DENY) -> PolicyPla
     )
 
 
+def _decider(decision: Decision, way: Sequence[int]) -> int:
+    """The one to name of those who let a packet pass: the last rule, or else the filter's own policy."""
+    named = [number for number in way if number in decision.rules]
+    policies = [number for number in way if number not in decision.rules and decision.policies[number].table == "filter"]
+    return (named or policies or way)[-1]
+
+
 def _ranks(decision: Decision) -> dict[int, int]:
     """Numbers of rules to their places on a packet's way: a chain's rules where it is called first, not where it stands.
 
@@ -140,15 +148,16 @@ def _ranks(decision: Decision) -> dict[int, int]:
         for base in side.walker.path:
             stack = [iter(chains[base].rules)]
             while stack:
-                for rule in stack[-1]:
-                    ranks.setdefault(rule.number, len(ranks))
-                    called = (rule.table, rule.target.chain) if isinstance(rule.target, Jump) else None
+                rule = next(stack[-1], None)
+                if rule is None:
+                    stack.pop()
+                    continue
+                ranks.setdefault(rule.number, len(ranks))
+                if isinstance(rule.target, Jump):
+                    called = (rule.table, rule.target.chain)
                     if called in chains and called not in seen:
                         seen.add(called)
                         stack.append(iter(chains[called].rules))
-                        break
-                else:
-                    stack.pop()
     return ranks
 
 

@@ -238,18 +238,20 @@ class Outcomes:
                 found.add(a)
         return found
 
-    def foremost(self, outcome: int, what: Can) -> int:
-        """The one decider to name for an outcome that can be ``what``: the last word of the way there."""
+    def way(self, outcome: int, what: Can) -> list[int]:
+        """The deciders on one way to an outcome that can be ``what``: one a hook, the one with the last word last."""
+        passed: list[int] = []
         while True:
             kind, (a, b, c) = self._kind[outcome], self._parts[outcome]
             if kind is _Kind.EITHER:
                 outcome = b if self.can[b] & what else c
             elif kind is _Kind.VIA:
+                passed.append(a)
                 outcome = b
             elif kind is _Kind.BOTH:
                 outcome = b if what & Can.REFUSE and self.can[a] is Can.ACCEPT else a
             else:
-                return a
+                return [*passed, a]
 
     def unknowns(self, outcome: int) -> set[int]:
         """The deciders of which nobody can say what they did."""
