@@ -48,4 +48,4 @@ def _closed(around: list[tuple[int, Value]], at: int, result: list[tuple[int, in
     last, value = around.pop()
     if at <= last:
         result.append((at, last, value))
-    return max(at, last + 1)
+    return last + 1
