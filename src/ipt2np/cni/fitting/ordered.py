@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from ipt2np.cni.fitting.cover import Group, Service, Vocabulary, cover
+from ipt2np.cni.fitting.cover import Cover, Group, Service, Vocabulary, cover
 from ipt2np.packets import PacketSet
 from ipt2np.planning import LogTrail, PlanEffect, PolicyPlan
 from ipt2np.rules.model import Rule
@@ -19,6 +19,8 @@ from ipt2np.semantics import Can
 
 MOST_STAGES = 400
 """A plan that changes its mind more often is written as accepts alone: each stage costs as much as the plan is large."""
+LONG_REFUSAL = 16
+"""A refusal that needs more rules is left to the end, which refuses everything, and the accepts keep clear of it."""
 
 
 class Logging(Enum):
@@ -76,8 +78,15 @@ class _Stage:
 
 
 def ordered(plan: PolicyPlan, order: Order) -> Ordered:
-    """The plan's entries as rules in an order that keeps their meaning; what is left undecided is to be refused."""
-    return _Writer(plan, order).written()
+    """The plan's entries as rules in an order that keeps their meaning; what is left undecided is to be refused.
+
+    Long refusals are left out where the accepts can do without them.
+    """
+    brief = _Writer(plan, order, LONG_REFUSAL).written()
+    if not brief.left:
+        return brief
+    full = _Writer(plan, order, None).written()
+    return brief if brief.left <= full.left else full
 
 
 def _stages(plan: PolicyPlan, rejects: bool) -> list[_Stage]:
@@ -93,8 +102,8 @@ def _stages(plan: PolicyPlan, rejects: bool) -> list[_Stage]:
 
 
 class _Writer:
-    def __init__(self, plan: PolicyPlan, order: Order) -> None:
-        self.plan, self.order, self.space = plan, order, plan.space
+    def __init__(self, plan: PolicyPlan, order: Order, longest: int | None) -> None:
+        self.plan, self.order, self.space, self.longest = plan, order, plan.space, longest
         allowance = plan.allow_only()
         self.decided = allowance.allowed - allowance.wanted
         self.left = self.unanswered = self.space.nothing
@@ -109,13 +118,12 @@ class _Writer:
             stages = [_Stage(PlanEffect.ACCEPT, self.wanted)]
         last = max((n for n, stage in enumerate(stages) if stage.effect is PlanEffect.ACCEPT), default=-1)
         for number, stage in enumerate(stages):
-            if self.order.logging is Logging.STEP:
-                self._log_before(stage.packets)
             for packets, logged in self._by_log(stage.packets):
                 # A drop behind the last accept is what the end does anyway.
-                if stage.effect is PlanEffect.DROP and number > last and not logged:
-                    continue
-                self._take(stage.effect, packets, logged)
+                if stage.effect is not PlanEffect.DROP or number < last or logged:
+                    self._take(stage.effect, packets, logged)
+        if self.order.logging is Logging.STEP:
+            self._log_the_rest()
         return Ordered(tuple(self.steps), self.left, self.unanswered, tuple(self.unlogged.values()))
 
     def _by_log(self, packets: PacketSet) -> Iterator[tuple[PacketSet, bool]]:
@@ -128,35 +136,56 @@ class _Writer:
             if part:
                 yield part, flag
 
+    def _cover(self, wanted: PacketSet) -> Cover:
+        return cover(wanted, wanted | self.decided, self.plan.families, self.order.vocabulary, self.order.shape)
+
     def _log_before(self, packets: PacketSet) -> None:
         """The log rules for packets that are about to be decided: exact, since nothing decided comes this far."""
         due = [trail for trail in self.trails if trail.packets.meets(packets)]
         self.trails = [trail for trail in self.trails if trail not in due]
         for trail in due:
-            self._log(trail)
+            self._log(trail, self._cover(self._loggable(trail)))
 
-    def _log(self, trail: LogTrail) -> None:
-        wanted = trail.packets & self.plan.judged - self.decided
-        covered = cover(
-            wanted, wanted | self.decided, self.plan.families, self.order.vocabulary, self.order.shape
-        )
+    def _loggable(self, trail: LogTrail) -> PacketSet:
+        return trail.packets & self.plan.judged - self.decided
+
+    def _log(self, trail: LogTrail, covered: Cover) -> None:
+        wanted = self._loggable(trail)
         for group in covered.groups:
-            packets = group.packets(self.space) & wanted
-            self.steps.append(Step(None, group, packets, True, (trail.rule,), ()))
+            logged = group.packets(self.space) & wanted
+            self.steps.append(Step(None, group, logged, True, (trail.rule,), ()))
         if covered.left:
             self.unlogged[trail.rule.number] = trail.rule
 
+    def _log_the_rest(self) -> None:
+        """Logs of what is refused at the end: where one would be long, what it does not log is refused first."""
+        covers = [(trail, self._cover(self._loggable(trail))) for trail in self.trails]
+        covers.sort(key=lambda each: len(each[1].groups) > LONG_REFUSAL)
+        for place, (trail, covered) in enumerate(covers):
+            others = [each for each, _ in covers[place + 1 :]]
+            if len(covered.groups) > LONG_REFUSAL:
+                silent = self.plan.judged - self.decided - trail.packets
+                quiet = self._cover(silent)
+                if len(quiet.groups) <= LONG_REFUSAL and not any(each.packets.meets(silent) for each in others):
+                    self._emit(PlanEffect.DROP, silent, quiet, logged=False)
+                    covered = self._cover(self._loggable(trail))
+            self._log(trail, covered)
+        self.trails = []
+
     def _take(self, effect: PlanEffect, packets: PacketSet, logged: bool) -> None:
+        covered = self._cover(packets)
+        if effect is PlanEffect.DROP and self.longest is not None and len(covered.groups) > self.longest:
+            return
+        if self.order.logging is Logging.STEP:
+            self._log_before(packets)
+        self._emit(effect, packets, covered, logged)
+
+    def _emit(self, effect: PlanEffect, packets: PacketSet, covered: Cover, logged: bool) -> None:
         what = Can.ACCEPT if effect is PlanEffect.ACCEPT else Can.REFUSE
-        covered = cover(
-            packets, packets | self.decided, self.plan.families, self.order.vocabulary, self.order.shape
-        )
         provenance = self.plan.provenance
         for group in covered.groups:
             taken = group.packets(self.space) & packets
-            policies = (
-                f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(taken, what)
-            )
+            policies = (f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(taken, what))
             rules = tuple(provenance.rules_behind(taken, what))
             self.steps.append(Step(effect, group, taken, logged, rules, tuple(dict.fromkeys(policies))))
         self.decided |= packets - covered.left
@@ -165,6 +194,5 @@ class _Writer:
         elif effect is PlanEffect.REJECT:
             self.unanswered |= covered.left
         if logged and covered.left:
-            self.unlogged |= {
-                trail.rule.number: trail.rule for trail in self.trails if trail.packets.meets(covered.left)
-            }
+            unlogged = (trail.rule for trail in self.trails if trail.packets.meets(covered.left))
+            self.unlogged |= {rule.number: rule for rule in unlogged}
