@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from ipt2np.cni.base import Cluster, Cni, Fitted, Identity, PolicyFault, Reading
+from ipt2np.cni.fitting.losses import protocols_text
 from ipt2np.cni.registry import CNIS
 from ipt2np.cni.render import render
 from ipt2np.errors import InternalError, UsageError
@@ -104,6 +105,7 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
         *stateless_findings(decision),
         *frame_findings(decision),
         *_selector_findings(options),
+        *_platform_findings(decision, cni),
         *fitted.findings,
     ]
     findings = by_frame(findings, decision.frames)
@@ -139,6 +141,25 @@ def _selector_findings(options: Options) -> list[Finding]:
     return [
         Finding("N2P401", f"the pod selector {labels} is a placeholder made from the name", remedy("N2P401"))
     ]
+
+
+def _platform_findings(decision: Decision, cni: Cni) -> list[Finding]:
+    """What the platform does whatever the policy says: whose address it shows, and what it lets in."""
+    result = [
+        Finding(
+            "N2P107",
+            f"{decision.assumptions.statement('client-address')}. Otherwise: {cni.client_address}",
+            remedy("N2P107"),
+        )
+    ]
+    for effect in cni.platform:
+        if effect.packets is None:
+            continue
+        opened = effect.packets(decision.space) & (decision.judged - decision.may_accept)
+        if opened:
+            message = f"{effect.statement}, whatever a policy says; the host refuses {protocols_text(opened)}"
+            result.append(Finding("N2P415", message, remedy("N2P415")))
+    return result
 
 
 def conclude(drafted: Draft, text: str) -> Conversion:

@@ -137,6 +137,12 @@ class Cni(ABC):
     name: ClassVar[str]
     template: ClassVar[str]
     profile: ClassVar[Profile]
+    client_address: ClassVar[str] = (
+        "a Service with externalTrafficPolicy Cluster may show the pods a node's address"
+    )
+    """What the pods see in place of the client's address where it does not arrive."""
+    configurable: ClassVar[bool] = True
+    """False where a provider sets how CIDRs are matched."""
     platform: ClassVar[Sequence[PlatformEffect]] = ()
 
     @abstractmethod

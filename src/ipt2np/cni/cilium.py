@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -24,7 +23,7 @@ from ipt2np.cni.base import (
     Profile,
     Reading,
 )
-from ipt2np.cni.fitting.blocks import Block, blocks
+from ipt2np.cni.fitting.blocks import blocks, without_wildcard
 from ipt2np.cni.fitting.cover import ALL_PORTS, Cover, Group, Icmp, Service, Vocabulary, cover
 from ipt2np.cni.fitting.incluster import (
     admits_class,
@@ -121,7 +120,9 @@ class Cilium(Cni):
         return cilium.read(load(text, cilium.VALIDATORS), identity, space, cluster, options)
 
     def _datapath(self, plan: PolicyPlan) -> list[Finding]:
-        return datapath_findings(plan, sctp=self.options.sctp)
+        return datapath_findings(
+            plan, "SCTP is dropped unless Cilium was told to handle it (enable-sctp); the host accepts some"
+        )
 
     def _cost(self, objects: Sequence[Object], identity: Identity) -> list[Finding]:
         entries = cilium.map_entries(list(objects), identity, self.options)
@@ -143,8 +144,8 @@ class Cilium(Cni):
         ]
 
 
-def datapath_findings(plan: PolicyPlan, *, sctp: bool) -> list[Finding]:
-    """What Cilium's datapath drops of the accepted packets whatever a policy says."""
+def datapath_findings(plan: PolicyPlan, of_sctp: str) -> list[Finding]:
+    """What Cilium's datapath drops of the accepted packets whatever a policy says; ``of_sctp`` says so of SCTP."""
     space, wanted = plan.space, plan.allow_only().wanted
     stream = wanted & space.value(Field.PROTOCOL, 132)
     known = space.values(Field.PROTOCOL, ((6, 6), (17, 17), (132, 132)))
@@ -159,13 +160,9 @@ def datapath_findings(plan: PolicyPlan, *, sctp: bool) -> list[Finding]:
             unknown,
             "Cilium's datapath drops protocols other than TCP, UDP, SCTP and ICMP; the host accepts some",
         ),
-        (
-            "N2P414",
-            stream,
-            "SCTP is dropped unless Cilium was told to handle it (enable-sctp); the host accepts some",
-        ),
+        ("N2P414", stream, of_sctp),
     ):
-        if packets and not (code == "N2P414" and sctp):
+        if packets:
             predicted = (Predicted(Difference.CLOSES, packets, SOURCE_CLASSES),)
             rules = tuple(plan.provenance.rules_behind(packets))
             where = f" ({counted(rules)}: {lines_of(rules, plan.provenance.frames)})" if rules else ""
@@ -292,7 +289,7 @@ class _Fitting:
             for block in blocks(wanted, allowed, family)
         ]
         if self.cluster.cidr_match:
-            found = [part for block in found for part in _no_wildcard(block)]
+            found = [part for block in found for part in without_wildcard(block)]
         if not found:
             return []
         plain = [block.cidr for block in found if not block.excepts]
@@ -391,21 +388,6 @@ class _Fitting:
         space = self.space
         known = space.values(Field.PROTOCOL, ((1, 1), (6, 6), (17, 17), (58, 58), (132, 132)))
         return self.left & known
-
-
-def _no_wildcard(block: Block) -> Iterator[Block]:
-    """A block as two halves where it is all addresses: a wildcard does not match nodes (cilium#47827)."""
-    network = ipaddress.ip_network(block.cidr)
-    if network.prefixlen:
-        yield block
-        return
-    for half in network.subnets():
-        first, last = int(half.network_address), int(half.broadcast_address)
-        holes = tuple(
-            text for text in block.excepts if first <= int(ipaddress.ip_network(text).network_address) <= last
-        )
-        if str(half) not in holes:
-            yield Block(str(half), holes)
 
 
 def _ports(group: Group) -> list[Object]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from ipt2np.cni.base import Cluster, Identity, Object, PlatformEffect, Profile, Reading
+from ipt2np.cni.base import Cluster, Identity, PlatformEffect, Profile, Reading
 from ipt2np.cni.kinds.networkpolicy import VALIDATORS, read
 from ipt2np.cni.manifests import load
 from ipt2np.cni.networkpolicies import NetworkPolicies
-from ipt2np.findings import Finding
-from ipt2np.findings.catalogue import remedy
+from ipt2np.cni.notes import Note, has_blocks, has_portless
 from ipt2np.packets import PacketSpace
-from ipt2np.planning import PolicyPlan
 
 API_PAGE = "https://kubernetes.io/docs/concepts/services-networking/network-policies/"
 EVERYWHERE = (
@@ -34,23 +32,24 @@ class Kubernetes(NetworkPolicies):
 
     name = "kubernetes"
     platform = EVERYWHERE
+    notes = (
+        Note(
+            "N2P309",
+            "a rule without ports admits every protocol from its sources, as the host does; the API promises that for TCP, "
+            "UDP and SCTP only",
+            has_portless,
+        ),
+        Note(
+            "N2P402",
+            "whether an ipBlock matches pods and nodes is up to the CNI: in-cluster sources are outside the verdict",
+            has_blocks,
+        ),
+    )
     profile = Profile(
         "the portable core: what every conforming CNI must do",
         ("networking.k8s.io/v1 NetworkPolicy",),
         "sources outside the cluster; of pods and nodes the API says nothing",
     )
-
-    def remarks(self, plan: PolicyPlan, objects: Sequence[Object], cluster: Cluster) -> list[Finding]:
-        """Addresses inside the cluster are up to the CNI."""
-        if not any("from" in rule for each in objects for rule in each["spec"]["ingress"]):
-            return []
-        return [
-            Finding(
-                "N2P402",
-                "whether an ipBlock matches pods and nodes is up to the CNI: in-cluster sources are outside the verdict",
-                remedy("N2P402"),
-            )
-        ]
 
     def interpret(
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace

@@ -17,7 +17,7 @@ from ipt2np.cni.base import (
     Identity,
     Object,
 )
-from ipt2np.cni.fitting.blocks import Block, blocks
+from ipt2np.cni.fitting.blocks import Block, blocks, without_wildcard
 from ipt2np.cni.fitting.cover import ALL_PORTS, Cover, Group, Service, Vocabulary, cover
 from ipt2np.cni.fitting.incluster import admits_class, external, in_cluster_findings
 from ipt2np.cni.fitting.losses import Manner, closing, losses
@@ -32,6 +32,7 @@ from ipt2np.cni.fitting.objects import (
     too_large_for_client_side,
 )
 from ipt2np.cni.kinds.networkpolicy import API_VERSION, KIND, PROTOCOLS, validate
+from ipt2np.cni.notes import Note, due
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
@@ -57,9 +58,13 @@ class Writing:
     """Port ranges of at most so many ports are written port by port."""
     end_port: bool = True
     """False where longer ranges cannot be written at all."""
+    end_port_documented: bool = True
+    """False where nobody says whether more than the first port of a range is read."""
     families: tuple[int, ...] = (4, 6)
     by_identity: bool = False
     """True where CIDRs are compared with external sources only."""
+    halved: tuple[int, ...] = ()
+    """Families whose all-addresses block means less than that and is written as its two halves."""
     entries_per_source: int = 0
     """How many (protocol, port range) entries one source may have; 0 is no limit."""
 
@@ -77,6 +82,7 @@ class NetworkPolicies(Cni):
 
     template = "networkpolicy.yaml.j2"
     writing: ClassVar[Writing] = Writing()
+    notes: ClassVar[tuple[Note, ...]] = ()
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """One NetworkPolicy, or several that add up where one would be too large."""
@@ -88,12 +94,13 @@ class NetworkPolicies(Cni):
             *losses(plan, Manner("a NetworkPolicy", WORDS), fitting.cover.left),
             *fitting.findings(),
             *object_findings(objects, identity),
-            *self.remarks(plan, objects, cluster),
+            *due(self.notes, plan, objects),
+            *self.losses(plan),
         )
         return Fitted(tuple(objects), tuple(emitted), findings)
 
-    def remarks(self, plan: PolicyPlan, objects: Sequence[Object], cluster: Cluster) -> list[Finding]:
-        """What this target has to say of the objects beside what every target has."""
+    def losses(self, plan: PolicyPlan) -> list[Finding]:
+        """What this target's datapath loses whatever the objects say."""
         return []
 
 
@@ -109,7 +116,7 @@ class _Fitting:
         self.spoken = self.space.nothing
         for family in self.families:
             self.spoken |= self.space.family(family)
-        self.lost_ports = self.space.nothing
+        self.lost_ports = self.unsure_ports = self.space.nothing
         self.lost_entries = self.space.nothing
         self.expanded = False
         self.cover = self._covered(allowance)
@@ -159,9 +166,10 @@ class _Fitting:
         by_identity = self.writing.by_identity
         sources = external(group.sources, self.cluster, self.space) if by_identity else group.sources
         peers: list[Object] = [
-            {"ipBlock": _block(block)}
+            {"ipBlock": _block(part)}
             for family, (wanted, allowed) in sorted(sources.items())
             for block in blocks(wanted, allowed, family, excepts=self.writing.excepts)
+            for part in (without_wildcard(block) if family in self.writing.halved else (block,))
         ]
         if (
             by_identity
@@ -188,6 +196,8 @@ class _Fitting:
         if high - low < self.writing.expanded:
             self.expanded = True
             return [{"protocol": name, "port": port} for port in range(low, high + 1)]
+        if not self.writing.end_port_documented:
+            self.unsure_ports |= Group([Service(protocol, ports)], group.sources).packets(self.space)
         if self.writing.end_port:
             return [{"protocol": name, "port": low, "endPort": high}]
         self.lost_ports |= Group([Service(protocol, ports)], group.sources).packets(self.space)
@@ -297,15 +307,6 @@ class _Fitting:
         """What the way of writing loses, or asks for."""
         result: list[Finding] = []
         plan, wanted = self.plan, self.allowance.wanted
-        if any(whole_sources(group) for group in self.groups if group.services[0].protocol is None):
-            result.append(
-                Finding(
-                    "N2P309",
-                    "a rule without ports admits every protocol from its sources, as the host does; the API promises that "
-                    "for TCP, UDP and SCTP only",
-                    remedy("N2P309"),
-                )
-            )
         other = wanted - self.spoken
         if other:
             result.append(
@@ -324,6 +325,13 @@ class _Fitting:
                 f"only ({counted(rules)}: {lines_of(rules, plan.provenance.frames)})"
             )
             result.append(closing("N2P410", message, remedy("N2P410"), rules, self.lost_ports))
+        if self.unsure_ports:
+            rules = plan.provenance.rules_behind(self.unsure_ports)
+            message = (
+                f"port ranges of more than {self.writing.expanded} ports are written with endPort, of which nobody says "
+                f"that this CNI reads it ({counted(rules)}: {lines_of(rules, plan.provenance.frames)})"
+            )
+            result.append(closing("N2P419", message, remedy("N2P419"), rules, self.unsure_ports))
         if self.lost_entries:
             rules = plan.provenance.rules_behind(self.lost_entries & wanted)
             message = (
@@ -354,11 +362,6 @@ class _Behind:
             tuple(plan.provenance.rules_behind(packets)),
             tuple(dict.fromkeys(f"{policy.chain} policy {policy.effect}" for policy in policies)),
         )
-
-
-def whole_sources(group: Group) -> bool:
-    """True where a group wants any source."""
-    return any(wanted for wanted, _ in group.sources.values())
 
 
 def _block(block: Block) -> Object:

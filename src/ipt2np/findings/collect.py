@@ -181,7 +181,7 @@ def statement_of(decision: Decision, identifier: str) -> str:
 
 
 def assumption_findings(decision: Decision) -> list[Finding]:
-    """One finding for each assumption that rules rely on, and the two that every policy relies on."""
+    """One finding for each assumption that rules rely on, and the one that every policy relies on."""
     result: list[Finding] = []
     for identifier, rules in relied_on(decision).items():
         code = _ASSUMPTION_CODES.get(identifier, "N2P105")
@@ -196,7 +196,6 @@ def assumption_findings(decision: Decision) -> list[Finding]:
             )
         )
     result.append(Finding("N2P106", decision.assumptions.statement("sole-policy"), remedy("N2P106")))
-    result.append(Finding("N2P107", decision.assumptions.statement("client-address"), remedy("N2P107")))
     return result
 
 

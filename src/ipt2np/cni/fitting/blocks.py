@@ -114,6 +114,20 @@ def blocks(wanted: PacketSet, allowed: PacketSet, family: int, *, excepts: bool 
     return [Block(cidr, tuple(excepts)) for cidr, excepts in tree.blocks]
 
 
+def without_wildcard(block: Block) -> list[Block]:
+    """A block as two halves where it is all addresses of its family, for targets that read that as something else."""
+    network = ipaddress.ip_network(block.cidr)
+    if network.prefixlen:
+        return [block]
+    result = []
+    for half in network.subnets():
+        first, last = _ends(str(half))
+        holes = tuple(text for text in block.excepts if first <= _ends(text)[0] <= last)
+        if str(half) not in holes:
+            result.append(Block(str(half), holes))
+    return result
+
+
 def layers(found: Sequence[Block]) -> list[list[Block]]:
     """Blocks by how many exceptions of other blocks they lie in, for rules whose exceptions count for every block.
 

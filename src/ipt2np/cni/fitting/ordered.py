@@ -137,7 +137,9 @@ class _Writer:
                 yield part, flag
 
     def _cover(self, wanted: PacketSet) -> Cover:
-        return cover(wanted, wanted | self.decided, self.plan.families, self.order.vocabulary, self.order.shape)
+        return cover(
+            wanted, wanted | self.decided, self.plan.families, self.order.vocabulary, self.order.shape
+        )
 
     def _log_before(self, packets: PacketSet) -> None:
         """The log rules for packets that are about to be decided: exact, since nothing decided comes this far."""
@@ -166,7 +168,9 @@ class _Writer:
             if len(covered.groups) > LONG_REFUSAL:
                 silent = self.plan.judged - self.decided - trail.packets
                 quiet = self._cover(silent)
-                if len(quiet.groups) <= LONG_REFUSAL and not any(each.packets.meets(silent) for each in others):
+                if len(quiet.groups) <= LONG_REFUSAL and not any(
+                    each.packets.meets(silent) for each in others
+                ):
                     self._emit(PlanEffect.DROP, silent, quiet, logged=False)
                     covered = self._cover(self._loggable(trail))
             self._log(trail, covered)
@@ -185,7 +189,9 @@ class _Writer:
         provenance = self.plan.provenance
         for group in covered.groups:
             taken = group.packets(self.space) & packets
-            policies = (f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(taken, what))
+            policies = (
+                f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(taken, what)
+            )
             rules = tuple(provenance.rules_behind(taken, what))
             self.steps.append(Step(effect, group, taken, logged, rules, tuple(dict.fromkeys(policies))))
         self.decided |= packets - covered.left

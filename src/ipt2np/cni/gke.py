@@ -1,0 +1,84 @@
+"""``--cni gke-dataplane-v2`` and ``--cni gke-calico``: what Google Kubernetes Engine runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ipt2np.cni.base import Cluster, Identity, Profile, Reading
+from ipt2np.cni.byaddress import KIND, ByAddress
+from ipt2np.cni.cilium import datapath_findings
+from ipt2np.cni.kinds import cilium
+from ipt2np.cni.kinds.dialects import GKE_CALICO
+from ipt2np.cni.kinds.networkpolicy import VALIDATORS
+from ipt2np.cni.kubernetes import EVERYWHERE
+from ipt2np.cni.manifests import load
+from ipt2np.cni.networkpolicies import NetworkPolicies, Writing
+from ipt2np.findings import Finding
+from ipt2np.packets import PacketSpace
+from ipt2np.planning import PolicyPlan
+
+DATAPLANE_V2 = "https://cloud.google.com/kubernetes-engine/docs/concepts/dataplane-v2"
+CERTAIN = cilium.Options(cidr_match=frozenset(), end_port=False, native=False)
+"""What is known to be enforced: of the embedded Cilium neither endPort nor SCTP is documented."""
+POSSIBLE = cilium.Options(cidr_match=frozenset(), sctp=True, native=False)
+
+
+class GkeDataplaneV2(NetworkPolicies):
+    """NetworkPolicy as read by GKE Dataplane V2, a Cilium that nobody can configure."""
+
+    name = "gke-dataplane-v2"
+    platform = EVERYWHERE
+    writing = Writing(expanded=32, end_port_documented=False, by_identity=True)
+    client_address = (
+        "a Service with externalTrafficPolicy Cluster, an ingress controller or a proxy shows the pods another address: "
+        "a node's, which CIDRs do not match here, or the proxy's"
+    )
+    profile = Profile(
+        "GKE Dataplane V2 (Cilium; match mode fixed, policy CRDs off unless enabled)",
+        KIND,
+        "sources outside the cluster; pods and nodes by what they are",
+        remarks=(
+            "CiliumClusterwideNetworkPolicy is there only where the cluster was made with it; it is not used here",
+        ),
+    )
+
+    def losses(self, plan: PolicyPlan) -> list[Finding]:
+        """Protocols that the datapath drops."""
+        return datapath_findings(
+            plan, "whether Dataplane V2 lets SCTP through is not documented; the host accepts some"
+        )
+
+    def interpret(
+        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    ) -> Mapping[str, Reading]:
+        """Reads the objects as Cilium does, and leaves open what hangs on undocumented settings."""
+        policies = load(text, VALIDATORS)
+        certain = cilium.read(policies, identity, space, cluster, CERTAIN)
+        possible = cilium.read(policies, identity, space, cluster, POSSIBLE)
+        return {
+            name: Reading(
+                certain[name].admits & possible[name].admits,
+                certain[name].undefined
+                | possible[name].undefined
+                | (possible[name].admits - certain[name].admits)
+                | (certain[name].admits - possible[name].admits),
+            )
+            for name in certain
+        }
+
+
+class GkeCalico(ByAddress):
+    """NetworkPolicy as read by the Calico that GKE manages on its legacy dataplane."""
+
+    name = "gke-calico"
+    dialect = GKE_CALICO
+    client_address = (
+        "kube-proxy rewrites the source of what comes in by a Service with externalTrafficPolicy Cluster to a node's "
+        "address"
+    )
+    profile = Profile(
+        "GKE's legacy dataplane (managed Calico, iptables)",
+        KIND,
+        "every source's address",
+        remarks=("whether Calico's own kinds may be used on GKE is not documented; they are not used here",),
+    )

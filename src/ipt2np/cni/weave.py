@@ -1,0 +1,27 @@
+"""``--cni weave``: Weave Net, archived since 2022."""
+
+from __future__ import annotations
+
+from ipt2np.cni.base import Profile
+from ipt2np.cni.byaddress import KIND, ByAddress
+from ipt2np.cni.kinds.dialects import WEAVE
+from ipt2np.cni.networkpolicies import Writing
+from ipt2np.cni.notes import Note, always
+
+
+class Weave(ByAddress):
+    """NetworkPolicy as read by Weave's policy controller."""
+
+    name = "weave"
+    dialect = WEAVE
+    writing = Writing(expanded=1024, end_port=False, families=(4,))
+    client_address = "ingress traffic is masqueraded unless externalTrafficPolicy is Local"
+    notes = (
+        Note(
+            "N2P417",
+            "Weave Net is archived (last release 2.8.1, 2021): nobody mends it, and it fails on hosts with nf_tables",
+            always,
+            "move to a CNI that is maintained",
+        ),
+    )
+    profile = Profile("Weave Net (archived)", KIND, "every source's address, IPv4 only")
