@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
 from ipt2np.cni.base import Cluster, Cni, Fitted, Identity, PolicyFault, Reading
 from ipt2np.cni.fitting.losses import protocols_text
@@ -49,6 +50,8 @@ class Options:
     facts: Facts = field(default_factory=Facts)
     cluster: Cluster = field(default_factory=Cluster)
     version: str = ""
+    templates: Path | None = None
+    """A folder whose templates stand in for those of the same name."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,22 @@ class Conversion:
         return self.draft.findings
 
 
-def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset] = ()) -> Draft:
-    """Decide, translate, fit and render. UsageError where options contradict each other.
+@dataclass(frozen=True)
+class Prepared:
+    """What is the same whatever the target: the decision, the plan, and what there is to say of them."""
+
+    options: Options
+    decision: Decision
+    plan: PolicyPlan
+    findings: tuple[Finding, ...]
+    files: str
+    """Names of the rulesets' files."""
+    source: str
+    """The same with their digests."""
+
+
+def prepare(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset] = ()) -> Prepared:
+    """Decide and translate. UsageError where options contradict each other.
 
     ``also`` are rulesets loaded beside them on the same host: packets must be accepted by all.
     """
@@ -93,30 +110,42 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
         also=also,
         same_for_other_family=options.other_family is OtherFamily.SAME,
     )
-    plan = translate(decision, options.in_doubt)
-    cni = CNIS[options.cni]
     every = (*rulesets, *also)
-    names = ", ".join(dict.fromkeys(ruleset.file for ruleset in every))
-    source = ", ".join(dict.fromkeys(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in every))
-    fitted = cni.fit(plan, options.identity, options.cluster, source)
-    findings = [
-        *decision_findings(decision, options.in_doubt),
-        *fact_findings(decision),
-        *stateless_findings(decision),
-        *frame_findings(decision),
-        *_selector_findings(options),
-        *_platform_findings(decision, cni),
-        *fitted.findings,
-    ]
-    findings = by_frame(findings, decision.frames)
-    findings.sort(key=lambda finding: (finding.code != "N2P200", -finding.severity))
-    text = render(
-        cni,
-        fitted,
-        f"{names}: INPUT as ingress of the pods that replace the host; made by ipt2np {options.version}".rstrip(),
-        decision.frames,
+    return Prepared(
+        options,
+        decision,
+        translate(decision, options.in_doubt),
+        (
+            *decision_findings(decision, options.in_doubt),
+            *fact_findings(decision),
+            *stateless_findings(decision),
+            *frame_findings(decision),
+            *_selector_findings(options),
+        ),
+        ", ".join(dict.fromkeys(ruleset.file for ruleset in every)),
+        ", ".join(dict.fromkeys(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in every)),
     )
-    return Draft(options, cni, decision, plan, fitted, tuple(findings), text)
+
+
+def fitted_to(prepared: Prepared, cni: Cni) -> Draft:
+    """The objects of one target, and their text."""
+    options, decision = prepared.options, prepared.decision
+    fitted = cni.fit(prepared.plan, options.identity, options.cluster, prepared.source)
+    findings = by_frame(
+        [*prepared.findings, *_platform_findings(decision, cni), *fitted.findings], decision.frames
+    )
+    findings.sort(key=lambda finding: (finding.code != "N2P200", -finding.severity))
+    header = f"{prepared.files}: INPUT as ingress of the pods that replace the host; made by ipt2np {options.version}"
+    text = render(cni, fitted, header.rstrip(), decision.frames, options.templates)
+    return Draft(options, cni, decision, prepared.plan, fitted, tuple(findings), text)
+
+
+def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset] = ()) -> Draft:
+    """Decide, translate, fit and render. UsageError where options contradict each other.
+
+    ``also`` are rulesets loaded beside them on the same host: packets must be accepted by all.
+    """
+    return fitted_to(prepare(rulesets, options, also), CNIS[options.cni])
 
 
 def _check_subjects(assumptions: Assumptions, rulesets: Sequence[Ruleset]) -> None:
@@ -177,6 +206,16 @@ def conclude(drafted: Draft, text: str) -> Conversion:
     return Conversion(
         drafted, text, readings, proof, ledger(drafted.decision, drafted.fitted, readings["external"])
     )
+
+
+def compare(
+    rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset] = ()
+) -> Iterator[Conversion]:
+    """The same rulesets for every target, decided once: each proven as by ``convert``."""
+    prepared = prepare(rulesets, options, also)
+    for cni in CNIS.values():
+        drafted = fitted_to(prepared, cni)
+        yield conclude(drafted, drafted.text)
 
 
 def convert(

@@ -46,6 +46,16 @@ class Other(StrEnum):
     SAME = "same"
 
 
+class MatchMode(StrEnum):
+    """The values of --cidr-match-mode."""
+
+    NODES = "nodes"
+    PODS = "pods"
+
+
+ALL = "all"
+"""In place of a CNI's name: every one."""
+
 _INPUT, _OBJECT, _HOST, _OUTPUT = "Input", "The policy", "What the file does not say", "Output"
 
 
@@ -125,9 +135,35 @@ def convert(
         typer.Option(
             metavar="NAME",
             rich_help_panel=_OBJECT,
-            help="Which CNI the cluster runs; kubernetes is the portable core.",
+            help="Which CNI the cluster runs (`ipt2np cnis` lists them); kubernetes is the portable core. With all: no policy, "
+            "but what each CNI would keep and lose.",
         ),
     ] = "kubernetes",
+    cidr_match_mode: Annotated[
+        list[MatchMode] | None,
+        typer.Option(
+            rich_help_panel=_OBJECT,
+            help="Cilium: what CIDRs match beside sources outside the cluster (the agent's policy-cidr-match-mode).",
+        ),
+    ] = None,
+    in_cluster: Annotated[
+        bool,
+        typer.Option(
+            rich_help_panel=_OBJECT,
+            help="Where CIDRs do not match pods (Cilium, GKE Dataplane V2): admit all pods where the host accepts everybody "
+            "but some sources.",
+        ),
+    ] = True,
+    template_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            rich_help_panel=_OUTPUT,
+            help="Templates in DIR stand in for those of the same name (layout and comments only: the objects must stay).",
+        ),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -233,15 +269,14 @@ def convert(
         from ipt2np import __version__
         from ipt2np.cli.arguments import address_of, cidr_of, identity_of, interface_of
         from ipt2np.cni.base import Cluster
-        from ipt2np.cni.registry import CNIS
         from ipt2np.conversion import Options, OtherFamily
         from ipt2np.errors import UsageError
         from ipt2np.planning import InDoubt
         from ipt2np.rules.assumptions import Assumptions
         from ipt2np.semantics import Facts
 
-        if cni not in CNIS:
-            raise UsageError(f"--cni {cni}: not known; there is {', '.join(CNIS)}")
+        modes = frozenset(mode.value for mode in cidr_match_mode or [])
+        _check_cni(cni, modes)
         options = Options(
             identity=identity_of(rules, name, namespace, pod_selector),
             placeholder_selector=pod_selector is None,
@@ -257,7 +292,10 @@ def convert(
             cluster=Cluster(
                 tuple(cidr_of("--pod-cidr", text) for text in pod_cidr or []),
                 tuple(cidr_of("--node-cidr", text) for text in node_cidr or []),
+                modes,
+                in_cluster,
             ),
+            templates=template_dir,
             version=__version__,
         )
         inputs = _Inputs(
@@ -271,6 +309,11 @@ def convert(
             keep_going,
         )
         _check_outputs(output, report or [], inputs.names())
+        if cni == ALL:
+            if output != "-" or report:
+                raise UsageError("--cni all writes no policy: -o and --report go with one CNI")
+            _compare(inputs, options, quiet)
+            raise typer.Exit(0)
         conversion = _converted(inputs, options, quiet)
         account = [] if quiet else _account(conversion)
         _write(conversion, output, report or [], options.version)
@@ -298,6 +341,18 @@ class _Inputs:
             for name in (self.rules, self.rules6, *self.also, self.ipset, self.addr, *self.routes)
             if name
         ]
+
+
+def _check_cni(cni: str, modes: frozenset[str]) -> None:
+    from ipt2np.cni.registry import CNIS, REFUSED
+    from ipt2np.errors import UsageError
+
+    if cni.lower() in REFUSED:
+        raise UsageError(f"--cni {cni}: {REFUSED[cni.lower()]}")
+    if cni != ALL and cni not in CNIS:
+        raise UsageError(f"--cni {cni}: not known; there is {', '.join(CNIS)}, or all")
+    if modes and cni != ALL and not CNIS[cni].match_modes:
+        raise UsageError(f"--cidr-match-mode: what CIDRs match is not to be chosen with --cni {cni}")
 
 
 def _check_outputs(output: str, reports: Sequence[str], inputs: Sequence[str]) -> None:
@@ -329,6 +384,26 @@ def _converted(inputs: _Inputs, options: Options, quiet: bool) -> Conversion:
         options = replace(options, facts=_with_files(options.facts, inputs))
         rulesets, also = _rulesets(inputs)
         return convert(rulesets, options, also)
+
+
+def _compare(inputs: _Inputs, options: Options, quiet: bool) -> None:
+    """One line a CNI: what it would keep and lose."""
+    from ipt2np.cni.registry import CNIS
+    from ipt2np.conversion import compare
+    from ipt2np.reporting.comparison import comparison
+    from ipt2np.reporting.terminal import ErrorConsole
+
+    console = ErrorConsole()
+    options = replace(options, facts=_with_files(options.facts, inputs))
+    rulesets, also = _rulesets(inputs)
+    conversions = []
+    status = console.status("Reading, deciding …") if console.is_terminal and not quiet else None
+    with status or nullcontext():
+        for number, each in enumerate(compare(rulesets, options, also), start=1):
+            conversions.append(each)
+            if status is not None:
+                status.update(f"{number} of {len(CNIS)} CNIs proven …")
+    _print(comparison(conversions))
 
 
 def _with_files(facts: Facts, inputs: _Inputs) -> Facts:

@@ -45,7 +45,7 @@ class AzureCilium(Cilium):
 
     name = "azure-cilium"
     options = cilium.Options(cidr_match=frozenset())
-    configurable = False
+    match_modes = False
     profile = Profile(
         "Azure CNI powered by Cilium (1.17 or newer: Kubernetes 1.32)",
         (f"{API_VERSION} CiliumNetworkPolicy", f"{API_VERSION} CiliumCIDRGroup"),

@@ -141,8 +141,8 @@ class Cni(ABC):
         "a Service with externalTrafficPolicy Cluster may show the pods a node's address"
     )
     """What the pods see in place of the client's address where it does not arrive."""
-    configurable: ClassVar[bool] = True
-    """False where a provider sets how CIDRs are matched."""
+    match_modes: ClassVar[bool] = False
+    """True where the user chooses what CIDRs match beside sources outside the cluster."""
     platform: ClassVar[Sequence[PlatformEffect]] = ()
 
     @abstractmethod

@@ -80,6 +80,7 @@ class Cilium(Cni):
 
     name = "cilium"
     template = "cilium.yaml.j2"
+    match_modes = True
     options: ClassVar[cilium.Options] = cilium.Options(cidr_match=frozenset())
     platform: ClassVar[Sequence[PlatformEffect]] = EVERYWHERE
     profile = Profile(

@@ -6,14 +6,24 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, FunctionLoader, StrictUndefined
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    FunctionLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+)
+from jinja2.sandbox import SandboxedEnvironment
 
 from ipt2np.cni.base import Cni, EmittedRule, Fitted
 from ipt2np.cni.manifests import LOADER
-from ipt2np.errors import InternalError
+from ipt2np.errors import InternalError, UsageError
 from ipt2np.frames import Frames
 from ipt2np.resources import read_template
 from ipt2np.rules.model import Rule
@@ -61,9 +71,10 @@ def _marked(lines: list[str]) -> Iterator[tuple[str, str]]:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FunctionLoader(read_template),
+def _environment(folder: Path | None) -> Environment:
+    own = FunctionLoader(read_template)
+    environment = SandboxedEnvironment(
+        loader=own if folder is None else ChoiceLoader([FileSystemLoader(folder), own]),
         undefined=StrictUndefined,
         autoescape=False,
         trim_blocks=False,
@@ -93,26 +104,31 @@ def _belongs(rule: Rule, frames: Frames) -> str:
     return f" ({frame.name})" if kind is None else f" ({frame.name}: {kind.purpose})"
 
 
-def render(cni: Cni, fitted: Fitted, header: str, frames: Frames | None = None) -> str:
+def render(
+    cni: Cni, fitted: Fitted, header: str, frames: Frames | None = None, templates: Path | None = None
+) -> str:
     """The YAML text of the objects, each rule under comments that name the rules behind it and who made them.
 
-    Deterministic. InternalError where the text would not read back as the very objects it was made from.
+    Deterministic. ``templates`` is a folder whose templates stand in for those of the same name. InternalError where the
+    text would not read back as the very objects it was made from; UsageError where that is a user's template's doing.
     """
     remarks: list[dict[tuple[str | int, ...], list[str]]] = [{} for _ in fitted.objects]
     for emitted in fitted.emitted:
         remarks[emitted.object_index][emitted.path] = _remarks(emitted, frames or Frames())
-    text = (
-        _environment()
-        .get_template(cni.template)
-        .render(objects=fitted.objects, remarks=remarks, header=header)
-    )
-    if _read_back(text) != list(fitted.objects):
-        raise InternalError(f"the template {cni.template} does not keep the objects that it was given")
+    blamed = InternalError if templates is None else UsageError
+    try:
+        template = _environment(templates).get_template(cni.template)
+        text = template.render(objects=fitted.objects, remarks=remarks, header=header)
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+        place = f" line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
+        raise blamed(f"the template {cni.template}{place} fails: {error}") from None
+    if _read_back(text, blamed) != list(fitted.objects):
+        raise blamed(f"the template {cni.template} does not keep the objects that it was given")
     return text
 
 
-def _read_back(text: str) -> Sequence[Any]:
+def _read_back(text: str, blamed: type[InternalError | UsageError]) -> Sequence[Any]:
     try:
         return list(yaml.load_all(text, Loader=LOADER))
-    except yaml.YAMLError as error:
-        raise InternalError(f"a template made text that is no YAML: {error}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise blamed(f"a template made text that is no YAML: {error}") from None
