@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
 from ipt2np.cni.base import Cluster, Cni, Fitted, Identity, PolicyFault, Reading
 from ipt2np.cni.fitting.losses import protocols_text
-from ipt2np.cni.registry import CNIS
+from ipt2np.cni.registry import CNIS, HOSTS
 from ipt2np.cni.render import render
 from ipt2np.errors import InternalError, UsageError
 from ipt2np.findings import Finding
@@ -25,6 +25,15 @@ from ipt2np.rules.assumptions import Assumptions
 from ipt2np.rules.matches.set import sets_named
 from ipt2np.rules.model import Ruleset
 from ipt2np.semantics import Decision, Facts, decide
+
+
+class Scope(Enum):
+    """Whose filter the policy is to be."""
+
+    POD = "pod"
+    """Of the pods that replace the host."""
+    HOST = "host"
+    """Of the host itself, where it stays and becomes a node."""
 
 
 class OtherFamily(Enum):
@@ -44,6 +53,7 @@ class Options:
     placeholder_selector: bool = False
     """True where nobody said which pods are meant."""
     cni: str = "kubernetes"
+    scope: Scope = Scope.POD
     in_doubt: InDoubt = InDoubt.DENY
     other_family: OtherFamily = OtherFamily.DENY
     assumptions: Assumptions = field(default_factory=Assumptions)
@@ -109,6 +119,7 @@ def prepare(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Rulese
         options.facts,
         also=also,
         same_for_other_family=options.other_family is OtherFamily.SAME,
+        by_interface=target(options).by_interface,
     )
     every = (*rulesets, *also)
     return Prepared(
@@ -130,12 +141,16 @@ def prepare(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Rulese
 def fitted_to(prepared: Prepared, cni: Cni) -> Draft:
     """The objects of one target, and their text."""
     options, decision = prepared.options, prepared.decision
-    fitted = cni.fit(prepared.plan, options.identity, options.cluster, prepared.source)
+    identity = replace(options.identity, interfaces=decision.interfaces)
+    options = replace(options, identity=identity)
+    fitted = cni.fit(prepared.plan, identity, options.cluster, prepared.source)
     findings = by_frame(
-        [*prepared.findings, *_platform_findings(decision, cni), *fitted.findings], decision.frames
+        [*prepared.findings, *_scope_findings(options), *_platform_findings(decision, cni), *fitted.findings],
+        decision.frames,
     )
     findings.sort(key=lambda finding: (finding.code != "N2P200", -finding.severity))
-    header = f"{prepared.files}: INPUT as ingress of the pods that replace the host; made by ipt2np {options.version}"
+    whose = "the pods that replace the host" if options.scope is Scope.POD else "the host itself"
+    header = f"{prepared.files}: INPUT as ingress of {whose}; made by ipt2np {options.version}"
     text = render(cni, fitted, header.rstrip(), decision.frames, options.templates)
     return Draft(options, cni, decision, prepared.plan, fitted, tuple(findings), text)
 
@@ -145,7 +160,16 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
 
     ``also`` are rulesets loaded beside them on the same host: packets must be accepted by all.
     """
-    return fitted_to(prepare(rulesets, options, also), CNIS[options.cni])
+    return fitted_to(prepare(rulesets, options, also), target(options))
+
+
+def target(options: Options) -> Cni:
+    """The target that the options name. UsageError where the CNI has no policies for hosts."""
+    if options.scope is Scope.POD:
+        return CNIS[options.cni]
+    if options.cni not in HOSTS:
+        raise UsageError(f"--scope host: {options.cni} does not filter hosts; {', '.join(HOSTS)} do")
+    return HOSTS[options.cni]
 
 
 def _check_subjects(assumptions: Assumptions, rulesets: Sequence[Ruleset]) -> None:
@@ -172,9 +196,18 @@ def _selector_findings(options: Options) -> list[Finding]:
     ]
 
 
+def _scope_findings(options: Options) -> list[Finding]:
+    if options.scope is Scope.POD:
+        return []
+    message = (
+        "the policy filters the node itself, also what keeps the cluster and your own access to it going"
+    )
+    return [Finding("N2P422", message, remedy("N2P422"))]
+
+
 def _platform_findings(decision: Decision, cni: Cni) -> list[Finding]:
     """What the platform does whatever the policy says: whose address it shows, and what it lets in."""
-    result = [
+    result: list[Finding] = [
         Finding(
             "N2P107",
             f"{decision.assumptions.statement('client-address')}. Otherwise: {cni.client_address}",

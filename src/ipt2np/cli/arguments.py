@@ -12,6 +12,7 @@ from ipt2np.cni.manifests import is_label, is_name, is_namespace
 from ipt2np.errors import UsageError
 
 SELECTOR_LABEL = "app.kubernetes.io/name"
+HOST_LABEL = "kubernetes.io/hostname"
 
 
 def _name_of(rules: str) -> str:
@@ -60,7 +61,9 @@ def address_of(text: str) -> str:
         raise UsageError(f"--address {text}: expected one address of the host, such as 192.0.2.10") from None
 
 
-def identity_of(rules: str, name: str | None, namespace: str, pod_selector: str | None) -> Identity:
+def identity_of(
+    rules: str, name: str | None, namespace: str, pod_selector: str | None, *, host: bool = False
+) -> Identity:
     """Whose policy it is; name and labels come from the file's name where they are not given."""
     if name is not None and not is_name(name):
         raise UsageError(
@@ -71,5 +74,9 @@ def identity_of(rules: str, name: str | None, namespace: str, pod_selector: str 
             f"--namespace {namespace}: expected lower-case letters, digits and -, at most 63 characters"
         )
     chosen = name or _name_of(rules)
-    labels = _labels(pod_selector) if pod_selector is not None else {SELECTOR_LABEL: chosen[:63].rstrip("-.")}
+    labels = (
+        _labels(pod_selector)
+        if pod_selector is not None
+        else {HOST_LABEL if host else SELECTOR_LABEL: chosen[:63].rstrip("-.")}
+    )
     return Identity(chosen, namespace, labels)

@@ -46,6 +46,13 @@ class Other(StrEnum):
     SAME = "same"
 
 
+class Whose(StrEnum):
+    """The values of --scope."""
+
+    POD = "pod"
+    HOST = "host"
+
+
 class MatchMode(StrEnum):
     """The values of --cidr-match-mode."""
 
@@ -139,6 +146,14 @@ def convert(
             "but what each CNI would keep and lose.",
         ),
     ] = "kubernetes",
+    scope: Annotated[
+        Whose,
+        typer.Option(
+            rich_help_panel=_OBJECT,
+            help="Whose filter it is to be: that of the pods that replace the host, or of the host itself where it stays as a "
+            "node (calico, cilium, antrea).",
+        ),
+    ] = Whose.POD,
     cidr_match_mode: Annotated[
         list[MatchMode] | None,
         typer.Option(
@@ -178,7 +193,8 @@ def convert(
         typer.Option(
             metavar="K=V[,K=V]",
             rich_help_panel=_OBJECT,
-            help="Labels of the pods that replace the host (default: app.kubernetes.io/name=NAME)",
+            help="Labels of the pods that replace the host (default: app.kubernetes.io/name=NAME), or with --scope host of the node "
+            "(default: kubernetes.io/hostname=NAME)",
         ),
     ] = None,
     in_doubt: Annotated[
@@ -269,7 +285,7 @@ def convert(
         from ipt2np import __version__
         from ipt2np.cli.arguments import address_of, cidr_of, identity_of, interface_of
         from ipt2np.cni.base import Cluster
-        from ipt2np.conversion import Options, OtherFamily
+        from ipt2np.conversion import Options, OtherFamily, Scope
         from ipt2np.errors import UsageError
         from ipt2np.planning import InDoubt
         from ipt2np.rules.assumptions import Assumptions
@@ -278,9 +294,10 @@ def convert(
         modes = frozenset(mode.value for mode in cidr_match_mode or [])
         _check_cni(cni, modes)
         options = Options(
-            identity=identity_of(rules, name, namespace, pod_selector),
-            placeholder_selector=pod_selector is None,
+            identity=identity_of(rules, name, namespace, pod_selector, host=scope is Whose.HOST),
+            placeholder_selector=pod_selector is None and scope is Whose.POD,
             cni=cni,
+            scope=Scope(scope.value),
             in_doubt=InDoubt(in_doubt.value),
             other_family=OtherFamily(other_family.value),
             assumptions=Assumptions.parse(tuple(assume or [])),
@@ -310,8 +327,8 @@ def convert(
         )
         _check_outputs(output, report or [], inputs.names())
         if cni == ALL:
-            if output != "-" or report:
-                raise UsageError("--cni all writes no policy: -o and --report go with one CNI")
+            if output != "-" or report or scope is Whose.HOST:
+                raise UsageError("--cni all writes no policy: -o, --report and --scope host go with one CNI")
             _compare(inputs, options, quiet)
             raise typer.Exit(0)
         conversion = _converted(inputs, options, quiet)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from ipt2np.cni.base import (
     Capability,
@@ -15,6 +16,7 @@ from ipt2np.cni.base import (
     Identity,
     Limit,
     Object,
+    PlatformEffect,
     Profile,
     Reading,
 )
@@ -33,7 +35,7 @@ from ipt2np.cni.fitting.objects import (
 )
 from ipt2np.cni.fitting.ordered import Logging, Order, Ordered, Step, ordered
 from ipt2np.cni.kinds import antrea
-from ipt2np.cni.kinds.antrea.platform import TO_PODS
+from ipt2np.cni.kinds.antrea.platform import TO_NODES, TO_PODS
 from ipt2np.cni.manifests import load
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
@@ -70,7 +72,9 @@ class Antrea(Cni):
 
     name = "antrea"
     template = "antrea.yaml.j2"
-    platform = TO_PODS
+    host: ClassVar[bool] = False
+    """True where nodes are selected, and the objects are the cluster's."""
+    platform: ClassVar[Sequence[PlatformEffect]] = TO_PODS
     profile = Profile(
         "Antrea with its own policies",
         (f"{API_VERSION} NetworkPolicy",),
@@ -87,7 +91,7 @@ class Antrea(Cni):
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """Policies whose rules stand in the ruleset's order; the last one drops what is left."""
         written = ordered(plan, ORDER)
-        objects, emitted = _objects(plan, written, identity, source_note)
+        objects, emitted = _objects(plan, written, identity, source_note, self.host)
         for each in objects:
             antrea.VALIDATORS[each["apiVersion"], each["kind"]](each)
         return Fitted(tuple(objects), tuple(emitted), tuple(_findings(plan, written, objects)))
@@ -96,11 +100,38 @@ class Antrea(Cni):
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """Reads the objects as Antrea does."""
-        return antrea.read(load(text, antrea.VALIDATORS), identity, space, cluster)
+        objects = load(text, antrea.VALIDATORS)
+        if self.host:
+            return antrea.read_host(objects, identity.pod_labels, space)
+        return antrea.read(objects, identity, space, cluster)
+
+
+class AntreaNode(Antrea):
+    """crd.antrea.io/v1beta1 ClusterNetworkPolicy applied to nodes."""
+
+    host = True
+    platform = TO_NODES
+    client_address = "nothing stands between a client and the node itself"
+    profile = Profile(
+        "Antrea's policies for nodes",
+        (f"{API_VERSION} ClusterNetworkPolicy",),
+        "every source's address",
+        {"reject": Capability(Grade.PARTLY, "an ICMP port-unreachable, whatever --reject-with says")},
+    )
+
+    def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
+        """As for pods, with what a host's filter asks for besides."""
+        fitted = super().fit(plan, identity, cluster, source_note)
+        note = Finding(
+            "N2P417",
+            "node policies count only where the feature gate NodeNetworkPolicy is on, on Linux nodes (alpha)",
+            remedy("N2P417"),
+        )
+        return replace(fitted, findings=(*fitted.findings, note))
 
 
 def _objects(
-    plan: PolicyPlan, written: Ordered, identity: Identity, source_note: str
+    plan: PolicyPlan, written: Ordered, identity: Identity, source_note: str, host: bool
 ) -> tuple[list[Object], list[EmittedRule]]:
     rules: list[tuple[Object, Step | None]] = [
         (rule, step) for step in written.steps for rule in _rules(plan, step)
@@ -120,19 +151,19 @@ def _objects(
                 emitted.append(EmittedRule(number, path, step.packets, step.rules, step.policies))
                 listed |= {rule.number: rule for rule in step.rules}
         ingress = [rule for rule, _ in chunk]
+        selector = "nodeSelector" if host else "podSelector"
         name = identity.name if len(chunks) == 1 else chunk_name(identity, [number, ingress])
-        metadata: Object = {"name": name, "namespace": identity.namespace}
+        metadata: Object = {"name": name} if host else {"name": name, "namespace": identity.namespace}
         if len(chunks) > 1:
             metadata["labels"] = {SET_LABEL: set_label(identity)}
         metadata["annotations"] = origin_notes(list(listed.values()), source_note)
         spec = {
             "priority": FIRST_PRIORITY + number,
-            "appliedTo": [{"podSelector": {"matchLabels": dict(identity.pod_labels)}}],
+            "appliedTo": [{selector: {"matchLabels": dict(identity.pod_labels)}}],
             "ingress": ingress,
         }
-        objects.append(
-            {"apiVersion": API_VERSION, "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
-        )
+        kind = "ClusterNetworkPolicy" if host else "NetworkPolicy"
+        objects.append({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
     return objects, emitted
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from ipt2np.findings import Finding
 from ipt2np.packets import PacketSet, PacketSpace
 from ipt2np.planning import PolicyPlan
+from ipt2np.rules.interfaces import Interfaces
 from ipt2np.rules.model import Rule
 
 Object = dict[str, Any]
@@ -28,6 +29,9 @@ class Identity:
     name: str
     namespace: str
     pod_labels: Mapping[str, str]
+    """Of the pods, or of the node where the policy is a host's."""
+    interfaces: Interfaces | None = None
+    """The labels of input interfaces in the packet space, where the policy is a host's."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,8 @@ class Cni(ABC):
     match_modes: ClassVar[bool] = False
     """True where the user chooses what CIDRs match beside sources outside the cluster."""
     platform: ClassVar[Sequence[PlatformEffect]] = ()
+    by_interface: ClassVar[bool] = False
+    """True where its policies tell packets apart by their input interface."""
 
     @abstractmethod
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:

@@ -98,10 +98,12 @@ class Calico(Cni):
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """Policies whose rules stand in the ruleset's order, and the network sets of their long lists."""
         written = ordered(plan, ORDER)
-        objects, emitted = _Writer(plan, identity, source_note).objects(written)
+        selector = selector_of(identity.pod_labels)
+        kinds = Kinds("NetworkPolicy", "NetworkSet", identity.namespace, selector, policy_name(identity.name))
+        objects, emitted = Writer(plan, identity, source_note, kinds).objects(written)
         for each in objects:
             VALIDATORS[each["apiVersion"], each["kind"]](each)
-        return Fitted(tuple(objects), tuple(emitted), tuple(_findings(plan, written, objects)))
+        return Fitted(tuple(objects), tuple(emitted), tuple(findings(plan, written)))
 
     def interpret(
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
@@ -110,15 +112,44 @@ class Calico(Cni):
         return read(load(text, VALIDATORS), identity, space, cluster)
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """Of which kinds objects are, and whose policy they make."""
+
+    policy: str
+    network_set: str
+    namespace: str | None
+    selector: str
+    name: str
+
+    def metadata(self, name: str) -> Object:
+        """The beginning of an object's metadata."""
+        return {"name": name} if self.namespace is None else {"name": name, "namespace": self.namespace}
+
+
+def selector_of(labels: Mapping[str, str]) -> str:
+    """Labels as a Calico selector."""
+    return " && ".join(f"{key} == '{value}'" for key, value in labels.items()) or "all()"
+
+
+def policy_name(name: str) -> str:
+    """A name that Calico takes for a policy: with one dot at most."""
+    return name if name.count(".") < 2 else name.replace(".", "-")
+
+
 @dataclass
-class _Writer:
+class Writer:
+    """Writes the steps of a plan as policies of some kind."""
+
     plan: PolicyPlan
     identity: Identity
     source_note: str
+    kinds: Kinds
     sets: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Names of network sets and their CIDRs."""
 
     def objects(self, written: Ordered) -> tuple[list[Object], list[EmittedRule]]:
+        """Network sets, then policies, and which rule of which object decides what."""
         rules = [(rule, step) for step in written.steps for rule in self._rules(step)]
         chunks = [
             run
@@ -135,30 +166,25 @@ class _Writer:
                 path = ("spec", "ingress", place)
                 emitted.append(EmittedRule(len(sets) + number, path, step.packets, step.rules, step.policies))
                 listed |= {rule.number: rule for rule in step.rules}
-            metadata: Object = {"name": self._name(number, len(chunks)), "namespace": self.identity.namespace}
+            name = (
+                self.kinds.name
+                if len(chunks) == 1
+                else f"{self.kinds.name[:240].rstrip('-.')}-{number + 1:03}"
+            )
+            metadata = self.kinds.metadata(name)
             if split:
                 metadata["labels"] = {SET_LABEL: set_label(self.identity)}
             metadata["annotations"] = origin_notes(list(listed.values()), self.source_note)
             spec = {
                 "order": FIRST_ORDER + number,
-                "selector": " && ".join(
-                    f"{key} == '{value}'" for key, value in self.identity.pod_labels.items()
-                )
-                or "all()",
+                "selector": self.kinds.selector,
                 "types": ["Ingress"],
                 "ingress": [rule for rule, _ in chunk],
             }
             policies.append(
-                {"apiVersion": API_VERSION, "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+                {"apiVersion": API_VERSION, "kind": self.kinds.policy, "metadata": metadata, "spec": spec}
             )
         return [*sets, *policies], emitted
-
-    def _name(self, number: int, count: int) -> str:
-        """Calico takes one dot in a policy's name."""
-        name = (
-            self.identity.name if self.identity.name.count(".") < 2 else self.identity.name.replace(".", "-")
-        )
-        return name if count == 1 else f"{name[:240].rstrip('-.')}-{number + 1:03}"
 
     def _rules(self, step: Step) -> Iterator[Object]:
         """A step as rules: one a family, and more where a list would be too long."""
@@ -205,10 +231,10 @@ class _Writer:
             for number, run in enumerate(runs):
                 labels = {SET_LABEL: set_label(self.identity), NETS_LABEL: label}
                 name = label if len(runs) == 1 else f"{label}-{number + 1}"
-                metadata = {"name": name, "namespace": self.identity.namespace, "labels": labels}
+                metadata = {**self.kinds.metadata(name), "labels": labels}
                 yield {
                     "apiVersion": API_VERSION,
-                    "kind": "NetworkSet",
+                    "kind": self.kinds.network_set,
                     "metadata": metadata,
                     "spec": {"nets": list(run)},
                 }
@@ -241,7 +267,8 @@ def _lists(ranges: Sequence[Range]) -> list[list[int | str]]:
     return [written[n : n + PORTS_LIMIT] for n in range(0, len(written), PORTS_LIMIT)]
 
 
-def _findings(plan: PolicyPlan, written: Ordered, objects: Sequence[Object]) -> Iterator[Finding]:
+def findings(plan: PolicyPlan, written: Ordered) -> Iterator[Finding]:
+    """What Calico's words lose of a plan, and what its objects need."""
     frames = plan.provenance.frames
     yield from losses(plan, Manner("a Calico policy", ORDER.vocabulary, logs=True), written.left)
     if written.unlogged:

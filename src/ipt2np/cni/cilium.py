@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from ipt2np.cni.base import (
@@ -81,6 +81,8 @@ class Cilium(Cni):
     name = "cilium"
     template = "cilium.yaml.j2"
     match_modes = True
+    host: ClassVar[bool] = False
+    """True where nodes are selected, and the objects are the cluster's."""
     options: ClassVar[cilium.Options] = cilium.Options(cidr_match=frozenset())
     platform: ClassVar[Sequence[PlatformEffect]] = EVERYWHERE
     profile = Profile(
@@ -100,7 +102,7 @@ class Cilium(Cni):
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """Denials on an open base where the host accepts by default and they say it exactly, else what is allowed."""
-        fitting = _Fitting(plan, cluster, identity)
+        fitting = _Fitting(plan, cluster, identity, self.host)
         objects, emitted = fitting.objects(source_note)
         for each in objects:
             cilium.VALIDATORS[each["apiVersion"], each["kind"]](each)
@@ -118,7 +120,10 @@ class Cilium(Cni):
             end_port=self.options.end_port,
             native=self.options.native,
         )
-        return cilium.read(load(text, cilium.VALIDATORS), identity, space, cluster, options)
+        objects = load(text, cilium.VALIDATORS)
+        if self.host:
+            return cilium.read_host(objects, identity.pod_labels, space, cluster, options)
+        return cilium.read(objects, identity, space, cluster, options)
 
     def _datapath(self, plan: PolicyPlan) -> list[Finding]:
         return datapath_findings(
@@ -126,7 +131,11 @@ class Cilium(Cni):
         )
 
     def _cost(self, objects: Sequence[Object], identity: Identity) -> list[Finding]:
-        entries = cilium.map_entries(list(objects), identity, self.options)
+        entries = (
+            cilium.host_map_entries(list(objects), identity.pod_labels, self.options)
+            if self.host
+            else cilium.map_entries(list(objects), identity, self.options)
+        )
         if entries <= cilium.DEFAULT_MAP_SIZE:
             return [
                 Finding(
@@ -143,6 +152,31 @@ class Cilium(Cni):
                 "raise bpf-policy-map-max (at most 65536), or merge sources and ports",
             )
         ]
+
+
+class CiliumHost(Cilium):
+    """cilium.io/v2 CiliumClusterwideNetworkPolicy with a node selector: Cilium's host firewall."""
+
+    host = True
+    client_address = "nothing stands between a client and the node itself"
+    profile = Profile(
+        "Cilium's host firewall",
+        (f"{API_VERSION} {cilium.CLUSTERWIDE}", f"{API_VERSION} {cilium.GROUP}"),
+        Cilium.profile.sources,
+        Cilium.profile.capabilities,
+        Cilium.profile.limits,
+        ("the host firewall has to be switched on (hostFirewall.enabled)",),
+    )
+
+    def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
+        """As for pods, with what a host's filter asks for besides."""
+        fitted = super().fit(plan, identity, cluster, source_note)
+        note = Finding(
+            "N2P417",
+            "node policies count only where Cilium's host firewall is on (hostFirewall.enabled), on its own devices",
+            remedy("N2P417"),
+        )
+        return replace(fitted, findings=(*fitted.findings, note))
 
 
 def datapath_findings(plan: PolicyPlan, of_sctp: str) -> list[Finding]:
@@ -184,6 +218,7 @@ class _Fitting:
     plan: PolicyPlan
     cluster: Cluster
     identity: Identity
+    host: bool
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -343,7 +378,8 @@ class _Fitting:
         emitted: list[EmittedRule] = []
         provenance = self.plan.provenance
         for number, chunk in enumerate(chunks):
-            spec: Object = {"endpointSelector": {"matchLabels": dict(self.identity.pod_labels)}}
+            selector = "nodeSelector" if self.host else "endpointSelector"
+            spec: Object = {selector: {"matchLabels": dict(self.identity.pod_labels)}}
             if self.open_base:
                 spec["enableDefaultDeny"] = {"ingress": False}
             listed: dict[int, Rule] = {}
@@ -368,13 +404,14 @@ class _Fitting:
             name = (
                 self.identity.name if len(chunks) == 1 else chunk_name(self.identity, [r.body for r in chunk])
             )
-            metadata: Object = {"name": name, "namespace": self.identity.namespace}
+            metadata: Object = (
+                {"name": name} if self.host else {"name": name, "namespace": self.identity.namespace}
+            )
             if len(chunks) > 1 or sets:
                 metadata["labels"] = {SET_LABEL: set_label(self.identity)}
             metadata["annotations"] = origin_notes(list(listed.values()), source_note)
-            objects.append(
-                {"apiVersion": API_VERSION, "kind": "CiliumNetworkPolicy", "metadata": metadata, "spec": spec}
-            )
+            kind = cilium.CLUSTERWIDE if self.host else cilium.POLICY
+            objects.append({"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": spec})
         return [*sets, *objects], emitted
 
     def findings(self) -> list[Finding]:

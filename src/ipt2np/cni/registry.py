@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipt2np.cni.antrea import Antrea
+from ipt2np.cni.antrea import Antrea, AntreaNode
 from ipt2np.cni.aws import AwsVpcCni
 from ipt2np.cni.azure import AzureCilium, AzureNpm
 from ipt2np.cni.base import Cni
 from ipt2np.cni.calico import Calico
-from ipt2np.cni.cilium import Cilium
+from ipt2np.cni.calicohost import CalicoHost
+from ipt2np.cni.cilium import Cilium, CiliumHost
 from ipt2np.cni.flannel import Flannel, FlannelNetpol
 from ipt2np.cni.gke import GkeCalico, GkeDataplaneV2
 from ipt2np.cni.kubernetes import Kubernetes
@@ -37,6 +38,9 @@ CNIS: Mapping[str, Cni] = {
     )
 }
 """Every target, the portable core first, the ones to avoid last."""
+
+HOSTS: Mapping[str, Cni] = {cni.name: cni for cni in (CalicoHost(), CiliumHost(), AntreaNode())}
+"""The targets that filter hosts themselves, by the name of their CNI."""
 
 REFUSED: Mapping[str, str] = dict.fromkeys(
     ("adminnetworkpolicy", "baselineadminnetworkpolicy", "clusternetworkpolicy"),

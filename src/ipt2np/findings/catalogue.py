@@ -302,6 +302,13 @@ _CODES = (
     Code("N2P420", _I, "what the policy costs",
          "Cilium keeps an entry for each source and port (ranges in parts) in a map of fixed size for each pod.",
          "None needed while there is room; other policies that select the pods need entries too."),
+    Code("N2P421", _W, "an interface wildcard cannot be written",
+         "Rules name interfaces by a wildcard (`eth+`). Policies for hosts name interfaces one by one, so those count among the others: what "
+         "is not accepted on all of them is refused.",
+         "Name the interfaces that there are by --addr (what `ip -j addr` prints)."),
+    Code("N2P422", _W, "a host policy can lock you out",
+         "The policy filters what reaches the node itself, also what keeps the cluster going: the kubelet, the CNI, health checks, ssh.",
+         "Apply it to one node first, with console access, and compare with what its own ports need."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}

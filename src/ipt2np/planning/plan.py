@@ -13,6 +13,7 @@ from enum import Enum
 
 from ipt2np.packets import Field, PacketSet, PacketSpace
 from ipt2np.rules.extension import Effect
+from ipt2np.rules.interfaces import Interfaces
 from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Jump, Rule
 from ipt2np.semantics import Can, Decision
@@ -82,6 +83,8 @@ class PolicyPlan:
     """The packets that count (as in ``Decision``)."""
     provenance: Provenance
     in_doubt: InDoubt
+    interfaces: Interfaces | None = None
+    """The labels of input interfaces where entries tell packets apart by them."""
 
     def allow_only(self) -> Allowance:
         """The disjoint allows, for targets that know nothing else."""
@@ -105,7 +108,9 @@ def translate(decision: Decision, in_doubt: InDoubt = InDoubt.DENY) -> PolicyPla
 
     def group_of(outcome: int) -> int:
         effect, what = _resolved(outcomes, outcome, in_doubt)
-        return _decider(decision, outcomes.way(outcome, what)) * stride + _EFFECTS.index(effect) if what else -1
+        return (
+            _decider(decision, outcomes.way(outcome, what)) * stride + _EFFECTS.index(effect) if what else -1
+        )
 
     parts = decision.connections.within(decision.judged, 0).partition(group_of)
     ranks = _ranks(decision)
@@ -126,13 +131,18 @@ def translate(decision: Decision, in_doubt: InDoubt = InDoubt.DENY) -> PolicyPla
         decision.judged,
         decision.provenance,
         in_doubt,
+        decision.interfaces,
     )
 
 
 def _decider(decision: Decision, way: Sequence[int]) -> int:
     """The one to name of those who let a packet pass: the last rule, or else the filter's own policy."""
     named = [number for number in way if number in decision.rules]
-    policies = [number for number in way if number not in decision.rules and decision.policies[number].table == "filter"]
+    policies = [
+        number
+        for number in way
+        if number not in decision.rules and decision.policies[number].table == "filter"
+    ]
     return (named or policies or way)[-1]
 
 
@@ -193,7 +203,9 @@ def _logs(decision: Decision) -> tuple[LogTrail, ...]:
     for side in decision.sides:
         for rule in side.ruleset.rules:
             if effect_of(rule) is Effect.LOG:
-                packets = side.arrivals(rule, Half.FIRST).some(Field.DESTINATION).some(Field.INTERFACE)
+                packets = side.arrivals(rule, Half.FIRST).some(Field.DESTINATION)
+                if decision.interfaces is None:
+                    packets = packets.some(Field.INTERFACE)
                 if packets:
                     trails.append(LogTrail(rule, packets))
     return tuple(trails)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ipt2np.packets import AddressSet, Field, PacketSet
 from ipt2np.packets.intervals import Range, address_text, merged
+from ipt2np.rules.interfaces import Interfaces
 from ipt2np.rules.names import protocol_name
 
+OTHER_INTERFACES = "any other"
 PORTED = (6, 17, 33, 132, 136)
 ICMP = (1, 58)
 
@@ -26,6 +28,8 @@ class Box:
     source_ports: tuple[Range, ...]
     icmp: tuple[tuple[Range, Range], ...]
     """Ranges of ICMP types with ranges of codes; empty where they do not matter."""
+    interface: str = ""
+    """The input interface; empty where it does not matter."""
 
     @property
     def protocol(self) -> str:
@@ -49,6 +53,8 @@ class Box:
                 result["source_port"] = max(self.source_ports[0][0], 1)
         if low in ICMP and self.icmp:
             result["icmp"] = f"{self.icmp[0][0][0]}/{self.icmp[0][1][0]}"
+        if self.interface:
+            result["interface"] = self.interface
         return result
 
 
@@ -63,6 +69,17 @@ def _grouped(packets: PacketSet, field: Field) -> list[tuple[tuple[Range, ...], 
     for low, high, rest in packets.space.split(packets, field):
         groups.setdefault(rest.node, ([], rest))[0].append((low, high))
     return [(merged(ranges), rest) for ranges, rest in groups.values()]
+
+
+def boxes_by_interface(
+    packets: PacketSet, impossible: Mapping[int, AddressSet], interfaces: Interfaces
+) -> Iterator[Box]:
+    """``boxes`` of packets that their input interface tells apart; equal ones of several interfaces are named by each."""
+    space = packets.space
+    labels = [*enumerate(interfaces.names), (len(interfaces.names), OTHER_INTERFACES)]
+    for label, name in labels:
+        here = (packets & space.value(Field.INTERFACE, label)).some(Field.INTERFACE)
+        yield from (replace(box, interface=name) for box in boxes(here, impossible))
 
 
 def boxes(packets: PacketSet, impossible: Mapping[int, AddressSet] | None = None) -> Iterator[Box]:

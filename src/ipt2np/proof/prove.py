@@ -10,7 +10,7 @@ from ipt2np.cni.base import EXTERNAL, NODE, POD, SOURCE_CLASSES, Cluster, Readin
 from ipt2np.errors import InternalError
 from ipt2np.findings import Difference, Finding
 from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
-from ipt2np.proof.boxes import Box, boxes, describe
+from ipt2np.proof.boxes import Box, boxes, boxes_by_interface, describe
 from ipt2np.semantics import Decision
 
 
@@ -158,7 +158,12 @@ def _differences(
     predictions = list(_predictions(effect, source_class, findings))
     for certain, part in ((True, packets & certainly), (False, packets - certainly)):
         for codes, explained in _by_findings(part, predictions):
-            for box in boxes(explained, impossible):
+            found = (
+                boxes(explained, impossible)
+                if decision.interfaces is None
+                else boxes_by_interface(explained, impossible, decision.interfaces)
+            )
+            for box in found:
                 yield ProvenDifference(effect, certain and declared, source_class, box, codes)
 
 

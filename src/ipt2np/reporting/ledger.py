@@ -121,7 +121,10 @@ class _Judge:
         first = self.decision.space.nothing
         for side in walked:
             first |= side.arrivals(rule, Half.FIRST)
-        packets = first.some(Field.DESTINATION).some(Field.INTERFACE) & self.decision.judged
+        packets = first.some(Field.DESTINATION)
+        if self.decision.interfaces is None:
+            packets = packets.some(Field.INTERFACE)
+        packets &= self.decision.judged
         if effect is Effect.ACCEPT:
             return self._accepting(packets, undecided, settled)
         if undecided or effect is Effect.REJECT or packets.meets(self.wrongly_admitted):

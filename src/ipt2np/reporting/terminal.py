@@ -86,6 +86,8 @@ def difference_text(difference: ProvenDifference) -> str:
     ports = "" if ranges_text(box.ports) == "any" else f" port {ranges_text(box.ports)}"
     if ranges_text(box.source_ports) != "any":
         ports += f" from port {ranges_text(box.source_ports)}"
+    if box.interface:
+        sources += f" on {box.interface}"
     sure = "" if difference.certain else "maybe "
     return printable(
         f"{sure}{difference.effect.value} {box.protocol}{ports} from {sources} [{', '.join(difference.findings)}]"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from ipt2np.errors import UsageError
 from ipt2np.frames import Frames, recognise
@@ -85,7 +85,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Decision:
-    """Connections to outcomes, interface and destination projected out; and what it was made from."""
+    """Connections to outcomes, destination and (for pods) interface projected out; and what it was made from."""
 
     space: PacketSpace
     outcomes: Outcomes
@@ -98,6 +98,8 @@ class Decision:
     policies: Mapping[int, Policy]
     assumptions: Assumptions
     facts: Facts
+    interfaces: Interfaces | None = None
+    """The labels of input interfaces where packets are told apart by them; None where they are not."""
 
     @cached_property
     def rules(self) -> Mapping[int, Rule]:
@@ -184,12 +186,14 @@ def decide(
     *,
     also: Sequence[Ruleset] = (),
     same_for_other_family: bool = False,
+    by_interface: bool = False,
 ) -> Decision:
     """Decide one host: at most one ruleset for each family, rules numbered apart.
 
     ``also`` are rulesets that are loaded on the same host beside them (the other iptables backend): packets must
     be accepted by all of their family. With ``same_for_other_family`` a single family's rulesets also stand for
-    the other one; rules that name addresses of the given family then match none of the other's packets.
+    the other one; rules that name addresses of the given family then match none of the other's packets. With
+    ``by_interface`` the input interface stays, for policies that know it.
     Raises UsageError where facts contradict each other or the families.
     """
     assumptions, facts = assumptions or Assumptions(), facts or Facts()
@@ -261,12 +265,18 @@ def decide(
         wire = _connections(space, outcomes, halves).within(can_exist.packets, IMPOSSIBLE)
         direct = assumptions["port-mapping"] != "mapped"
         on_host = local(wire, mine[0].mappings, outcomes, direct=direct)
-        projected = _projected(on_host, outcomes, can_exist.unrouted)
+        projected = (
+            on_host.without(Field.DESTINATION, partial(outcomes.either, ADDRESS))
+            if by_interface
+            else _projected(on_host, outcomes, can_exist.unrouted)
+        )
         connections = projected.over(space.family(family), connections)
-        seen = can_exist.packets.some(Field.DESTINATION).some(Field.INTERFACE)
+        seen = can_exist.packets.some(Field.DESTINATION)
+        seen = seen if by_interface else seen.some(Field.INTERFACE)
         nameable = ~space.addresses(Field.SOURCE, UNNAMEABLE_SOURCES)
         judged |= seen & opening(view) & _ports_given(space) & nameable
-    return Decision(space, outcomes, every, tuple(sides), connections, judged, policies, assumptions, facts)
+    labels = interfaces if by_interface else None
+    return Decision(space, outcomes, every, tuple(sides), connections, judged, policies, assumptions, facts, labels)
 
 
 def _all_accept(space: PacketSpace, outcomes: Outcomes, maps: Sequence[PacketMap]) -> PacketMap:
