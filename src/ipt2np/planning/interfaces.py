@@ -47,7 +47,7 @@ def by_interface(plan: PolicyPlan, unnamed: Sequence[str]) -> list[InterfacePlan
 
 
 def _meaning(plan: PolicyPlan) -> tuple[int, ...]:
-    """Equal for plans that do the same with the same packets."""
+    """Equal for plans in which the same rules do the same with the same packets."""
     entries, logs = (entry.packets.node for entry in plan.entries), (log.packets.node for log in plan.logs)
     return (plan.judged.node, *entries, *logs)
 
