@@ -103,7 +103,8 @@ def prove(
         for effect, some in differing.items():
             _explained(effect, some if name == EXTERNAL else some & answered, name, findings)
         differing = {effect: some & answered for effect, some in differing.items()}
-        if name == EXTERNAL or not (packets & reading.undefined & _named(decision)):
+        # A class has no verdict where more is left open of it than of external sources.
+        if not (packets & reading.undefined & _named(decision)) - readings[EXTERNAL].undefined:
             by_class[name] = Verdict.of(bool(differing[Difference.CLOSES]), bool(differing[Difference.OPENS]))
         for effect, certainly in ((Difference.CLOSES, must), (Difference.OPENS, ~may)):
             # What is told of external sources holds for every address that may be theirs: it is not told twice.
@@ -154,7 +155,7 @@ def _differences(
 ) -> Iterator[ProvenDifference]:
     if not packets:
         return
-    impossible = _impossible_sources(decision)
+    impossible = impossible_sources(decision)
     predictions = list(_predictions(effect, source_class, findings))
     for certain, part in ((True, packets & certainly), (False, packets - certainly)):
         for codes, explained in _by_findings(part, predictions):
@@ -162,7 +163,7 @@ def _differences(
                 yield ProvenDifference(effect, certain and declared, source_class, box, codes)
 
 
-def _impossible_sources(decision: Decision) -> dict[int, AddressSet]:
+def impossible_sources(decision: Decision) -> dict[int, AddressSet]:
     """Sources that no judged packet has, by family."""
     space, seen = decision.space, decision.judged
     for field in Field:
