@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ipt2np.cni.base import Cluster, Cni, Fitted, Identity, PolicyFault, Reading
+from ipt2np.cni.base import Cluster, Cni, Fitted, Identity, PlatformEffect, PolicyFault, Reading
 from ipt2np.cni.fitting.losses import protocols_text
 from ipt2np.cni.registry import CNIS
 from ipt2np.cni.render import render
@@ -17,6 +17,7 @@ from ipt2np.findings.collect import decision_findings
 from ipt2np.findings.frames import by_frame, frame_findings
 from ipt2np.findings.hostfacts import fact_findings
 from ipt2np.findings.stateless import stateless_findings
+from ipt2np.packets import PacketSet
 from ipt2np.planning import InDoubt, PolicyPlan, translate
 from ipt2np.proof import Proof, prove
 from ipt2np.reporting.ledger import Ledger, ledger
@@ -51,6 +52,14 @@ class Options:
     version: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Packets that the host refuses and the platform lets in whatever a policy says."""
+
+    effect: PlatformEffect
+    packets: PacketSet
+
+
 @dataclass(frozen=True)
 class Draft:
     """Everything up to the YAML text, which nobody has checked yet."""
@@ -62,6 +71,8 @@ class Draft:
     fitted: Fitted
     findings: tuple[Finding, ...]
     text: str
+    opened: tuple[Opened, ...] = ()
+    """What the platform lets in beside the policy and against the host."""
 
 
 @dataclass(frozen=True)
@@ -99,13 +110,14 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
     names = ", ".join(dict.fromkeys(ruleset.file for ruleset in every))
     source = ", ".join(dict.fromkeys(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in every))
     fitted = cni.fit(plan, options.identity, options.cluster, source)
+    opened = tuple(_opened(decision, cni))
     findings = [
         *decision_findings(decision, options.in_doubt),
         *fact_findings(decision),
         *stateless_findings(decision),
         *frame_findings(decision),
         *_selector_findings(options),
-        *_platform_findings(decision, cni),
+        *_platform_findings(decision, cni, opened),
         *fitted.findings,
     ]
     findings = by_frame(findings, decision.frames)
@@ -116,7 +128,7 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
         f"{names}: INPUT as ingress of the pods that replace the host; made by ipt2np {options.version}".rstrip(),
         decision.frames,
     )
-    return Draft(options, cni, decision, plan, fitted, tuple(findings), text)
+    return Draft(options, cni, decision, plan, fitted, tuple(findings), text, opened)
 
 
 def _check_subjects(assumptions: Assumptions, rulesets: Sequence[Ruleset]) -> None:
@@ -143,23 +155,31 @@ def _selector_findings(options: Options) -> list[Finding]:
     ]
 
 
-def _platform_findings(decision: Decision, cni: Cni) -> list[Finding]:
+def _opened(decision: Decision, cni: Cni) -> Iterator[Opened]:
+    for effect in cni.platform:
+        if effect.packets is not None:
+            packets = effect.packets(decision.space) & (decision.judged - decision.may_accept)
+            if packets:
+                yield Opened(effect, packets)
+
+
+def _platform_findings(decision: Decision, cni: Cni, opened: Sequence[Opened]) -> list[Finding]:
     """What the platform does whatever the policy says: whose address it shows, and what it lets in."""
-    result = [
+    return [
         Finding(
             "N2P107",
             f"{decision.assumptions.statement('client-address')}. Otherwise: {cni.client_address}",
             remedy("N2P107"),
-        )
+        ),
+        *(
+            Finding(
+                "N2P415",
+                f"{each.effect.statement}, whatever a policy says; the host refuses {protocols_text(each.packets)}",
+                remedy("N2P415"),
+            )
+            for each in opened
+        ),
     ]
-    for effect in cni.platform:
-        if effect.packets is None:
-            continue
-        opened = effect.packets(decision.space) & (decision.judged - decision.may_accept)
-        if opened:
-            message = f"{effect.statement}, whatever a policy says; the host refuses {protocols_text(opened)}"
-            result.append(Finding("N2P415", message, remedy("N2P415")))
-    return result
 
 
 def conclude(drafted: Draft, text: str) -> Conversion:
@@ -174,9 +194,8 @@ def conclude(drafted: Draft, text: str) -> Conversion:
     except PolicyFault as fault:
         raise InternalError(f"the emitted policy is not valid: {fault}") from None
     proof = prove(drafted.decision, readings, drafted.findings, options.cluster)
-    return Conversion(
-        drafted, text, readings, proof, ledger(drafted.decision, drafted.fitted, readings["external"])
-    )
+    fates = ledger(drafted.decision, drafted.fitted, readings, options.cluster)
+    return Conversion(drafted, text, readings, proof, fates)
 
 
 def convert(

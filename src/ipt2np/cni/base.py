@@ -63,6 +63,10 @@ class Fitted:
     objects: tuple[Object, ...]
     emitted: tuple[EmittedRule, ...]
     findings: tuple[Finding, ...]
+    logged: tuple[Rule, ...] = ()
+    """Rules that log, all whose connection attempts the target logs too."""
+    rejected: PacketSet | None = None
+    """Refused packets that the target answers, as REJECT does; None where it answers none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +145,8 @@ class Cni(ABC):
         "a Service with externalTrafficPolicy Cluster may show the pods a node's address"
     )
     """What the pods see in place of the client's address where it does not arrive."""
+    scope: ClassVar[str] = "every protocol"
+    """Which connections a verdict is about, whoever sends them: those that a reading leaves open are outside."""
     configurable: ClassVar[bool] = True
     """False where a provider sets how CIDRs are matched."""
     platform: ClassVar[Sequence[PlatformEffect]] = ()

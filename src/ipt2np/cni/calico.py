@@ -101,7 +101,8 @@ class Calico(Cni):
         objects, emitted = _Writer(plan, identity, source_note).objects(written)
         for each in objects:
             VALIDATORS[each["apiVersion"], each["kind"]](each)
-        return Fitted(tuple(objects), tuple(emitted), tuple(_findings(plan, written, objects)))
+        findings = tuple(_findings(plan, written, objects))
+        return Fitted(tuple(objects), tuple(emitted), findings, written.logged)
 
     def interpret(
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace

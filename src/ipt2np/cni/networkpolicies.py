@@ -82,6 +82,8 @@ class NetworkPolicies(Cni):
 
     template = "networkpolicy.yaml.j2"
     writing: ClassVar[Writing] = Writing()
+    rejects: ClassVar[bool] = False
+    """True where refused packets are answered, all of them."""
     notes: ClassVar[tuple[Note, ...]] = ()
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
@@ -91,13 +93,14 @@ class NetworkPolicies(Cni):
         for each in objects:
             validate(each)
         findings = (
-            *losses(plan, Manner("a NetworkPolicy", WORDS), fitting.cover.left),
+            *losses(plan, Manner("a NetworkPolicy", WORDS, rejects=self.rejects), fitting.cover.left),
             *fitting.findings(),
             *object_findings(objects, identity),
             *due(self.notes, plan, objects),
             *self.losses(plan),
         )
-        return Fitted(tuple(objects), tuple(emitted), findings)
+        rejected = plan.space.everything if self.rejects else None
+        return Fitted(tuple(objects), tuple(emitted), findings, rejected=rejected)
 
     def losses(self, plan: PolicyPlan) -> list[Finding]:
         """What this target's datapath loses whatever the objects say."""
