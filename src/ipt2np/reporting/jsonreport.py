@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ipt2np.cni.base import Object, PlatformEffect
+from ipt2np.cni.base import PlatformEffect
 from ipt2np.conversion import Conversion, Draft
 from ipt2np.findings import Finding
 from ipt2np.findings.collect import publications, relied_on, statement_of
@@ -35,7 +35,16 @@ def report(conversion: Conversion, version: str) -> dict[str, Any]:
         },
         "target": {
             "cni": draft.cni.name,
-            "objects": [_object(each) for each in draft.fitted.objects],
+            "objects": [
+                {
+                    "apiVersion": each["apiVersion"],
+                    "kind": each["kind"],
+                    **{
+                        key: each["metadata"][key] for key in ("namespace", "name") if key in each["metadata"]
+                    },
+                }
+                for each in draft.fitted.objects
+            ],
         },
         "assumptions": _assumptions(conversion),
         "services": [
@@ -70,12 +79,6 @@ def report(conversion: Conversion, version: str) -> dict[str, Any]:
 def text(conversion: Conversion, version: str) -> str:
     """The report as JSON text, the same bytes for the same input."""
     return json.dumps(report(conversion, version), indent=1, ensure_ascii=True) + "\n"
-
-
-def _object(each: Object) -> dict[str, str]:
-    metadata = each["metadata"]
-    place = {"namespace": metadata["namespace"]} if "namespace" in metadata else {}
-    return {"apiVersion": each["apiVersion"], "kind": each["kind"], **place, "name": metadata["name"]}
 
 
 def _platform(effect: PlatformEffect, draft: Draft) -> dict[str, Any]:
