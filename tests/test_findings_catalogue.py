@@ -11,6 +11,7 @@ import pytest
 
 from ipt2np import CATALOGUE, Assumptions, Facts, Finding, Identity, Options, Severity, convert, parse_ruleset
 from ipt2np.cni import networkpolicies
+from ipt2np.cni.base import Cluster
 from ipt2np.cni.fitting import objects
 from ipt2np.conversion import OtherFamily
 from ipt2np.planning import InDoubt
@@ -22,6 +23,13 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "ipt2np"
 WEB = "-A INPUT -p tcp --dport 80 -j ACCEPT"
 MANY = ",".join(f"10.{n >> 7}.{(n & 127) * 2}.{n * 37 % 250 + 1}" for n in range(600))
 """Addresses of which no two lie in one block."""
+ODD = [str(port) for port in range(1001, 1061, 2)]
+"""Ports of which no two make a range."""
+SCATTERED = [f"-A INPUT -s 10.0.0.0/8 -p tcp --dport {port} -j ACCEPT" for port in ODD[:25]]
+COSTLY = [
+    f"-A INPUT -s {MANY} -p tcp -m multiport --dports {','.join(ports)} -j ACCEPT"
+    for ports in (ODD[:15], ODD[15:])
+]
 
 ETH0 = Interface("eth0", flags=frozenset({"UP"}), addresses=(HostAddress(4, 0xC000020A, 24),))
 LO = Interface("lo", flags=frozenset({"LOOPBACK", "UP"}))
@@ -50,6 +58,11 @@ Case = tuple[str, str, int, dict[str, Any], int]
 
 def options(*settings: str, **more: Any) -> dict[str, Any]:
     return {"assumptions": Assumptions.parse(settings), **more}
+
+
+def on(cni: str, other_family: OtherFamily = OtherFamily.DENY, **cluster: Any) -> dict[str, Any]:
+    """The options for another CNI than ``kubernetes``, and what is known of the cluster."""
+    return {"cni": cni, "cluster": Cluster(**cluster), "other_family": other_family}
 
 
 CASES: Sequence[Case] = (
@@ -162,6 +175,36 @@ CASES: Sequence[Case] = (
     ("N2P404", dump(f"-A INPUT -s {MANY} -p tcp --dport 80 -j ACCEPT"), 4, {}, 0),
     ("N2P405", dump("-A INPUT -m frob --x 1 -j ACCEPT"), 4, {"in_doubt": InDoubt.ALLOW}, 0),
     ("N2P406", dump(f"-A INPUT -s {MANY} -p tcp --dport 80 -j ACCEPT"), 4, {}, 0),
+    # What one CNI or another makes of it.
+    ("N2P302", dump("-A INPUT -p udp --sport 53 -j ACCEPT"), 4, on("cilium"), 5),
+    ("N2P303", dump("-A INPUT -p gre -j ACCEPT"), 4, on("antrea"), 5),
+    ("N2P303", dump("-A INPUT -p icmp --icmp-type 8/1 -j ACCEPT"), 4, on("cilium"), 5),
+    ("N2P304", dump("-A INPUT -p tcp --dport 113 -j REJECT"), 4, on("calico"), 5),
+    ("N2P304", dump("-A INPUT -p gre -j REJECT"), 4, on("antrea"), 5),
+    ("N2P305", dump("-A INPUT -p tcp --dport 80 -j LOG"), 4, on("cilium"), 5),
+    ("N2P305", dump("-A INPUT -p gre -j LOG"), 4, on("antrea"), 5),
+    ("N2P309", dump("-A INPUT -s 10.0.0.0/8 -j ACCEPT"), 4, on("ovn-kubernetes"), 0),
+    ("N2P407", dump("-A INPUT -s 10.0.0.0/8 -p tcp --dport 80 -j ACCEPT"), 4, on("cilium"), 0),
+    ("N2P407", dump(WEB), 4, on("gke-dataplane-v2", node_cidrs=("10.0.0.0/8",)), 0),
+    ("N2P407", dump(WEB), 4, on("cilium", in_cluster=False), 0),
+    ("N2P408", dump("-A INPUT -s 10.1.0.0/16 -j DROP", policy="ACCEPT"), 4, on("gke-dataplane-v2"), 0),
+    ("N2P409", dump(WEB), 4, on("flannel"), 0),
+    ("N2P410", dump("-A INPUT -p tcp --dport 1000:3000 -j ACCEPT"), 4, on("weave"), 5),
+    ("N2P410", dump(*SCATTERED), 4, on("aws-vpc-cni"), 29),
+    ("N2P410", dump(*COSTLY), 4, on("cilium"), 0),
+    ("N2P411", dump(WEB), 6, on("azure-npm"), 0),
+    ("N2P411", dump(WEB), 4, on("aws-vpc-cni", other_family=OtherFamily.SAME), 0),
+    ("N2P412", dump("-A INPUT -p tcp --dport 80:90 -j ACCEPT"), 4, on("weave"), 0),
+    ("N2P413", dump("-A INPUT -p gre -j ACCEPT"), 4, on("cilium"), 5),
+    ("N2P414", dump("-A INPUT -p sctp --dport 80 -j ACCEPT"), 4, on("cilium"), 5),
+    ("N2P414", dump("-A INPUT -p sctp --dport 80 -j ACCEPT"), 4, on("calico"), 0),
+    ("N2P415", dump(WEB), 4, on("kube-router"), 0),
+    ("N2P416", dump(WEB), 4, on("kube-router"), 0),
+    ("N2P417", dump(WEB), 4, on("calico"), 0),
+    ("N2P417", dump(WEB), 4, on("weave"), 0),
+    ("N2P418", dump("-A INPUT -s 10.0.0.0/8 -j ACCEPT"), 4, on("kube-router"), 0),
+    ("N2P419", dump("-A INPUT -p tcp --dport 1000:3000 -j ACCEPT"), 4, on("gke-dataplane-v2"), 5),
+    ("N2P420", dump(WEB), 4, on("azure-cilium"), 0),
 )
 
 
@@ -216,7 +259,7 @@ def test_every_code_is_explained_in_whole_sentences(code: Any) -> None:
     assert (
         code.title
         and not code.title.endswith(".")
-        and code.title[:1].islower() | code.title.startswith(("INPUT", "REJECT", "RELATED", "ICMP"))
+        and code.title[:1].islower() | code.title.startswith(("INPUT", "REJECT", "RELATED", "ICMP", "SCTP"))
     )
     assert code.explanation.endswith((".", "…")) and code.remedy.endswith(".")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 
-from ipt2np.cni.base import Cluster, Cni, Fitted, Identity, PolicyFault, Reading
+from ipt2np.cni.base import Cluster, Cni, Fitted, Identity, PlatformEffect, PolicyFault, Reading
 from ipt2np.cni.fitting.losses import protocols_text
 from ipt2np.cni.registry import CNIS, HOSTS
 from ipt2np.cni.render import render
@@ -18,8 +18,10 @@ from ipt2np.findings.collect import decision_findings
 from ipt2np.findings.frames import by_frame, frame_findings
 from ipt2np.findings.hostfacts import fact_findings
 from ipt2np.findings.stateless import stateless_findings
+from ipt2np.packets import Field, PacketSet
 from ipt2np.planning import InDoubt, PolicyPlan, translate
 from ipt2np.proof import Proof, prove
+from ipt2np.proof.assumed import as_assumed
 from ipt2np.reporting.ledger import Ledger, ledger
 from ipt2np.rules.assumptions import Assumptions
 from ipt2np.rules.matches.set import sets_named
@@ -64,6 +66,14 @@ class Options:
     """A folder whose templates stand in for those of the same name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Packets that the host refuses and the platform lets in whatever a policy says."""
+
+    effect: PlatformEffect
+    packets: PacketSet
+
+
 @dataclass(frozen=True)
 class Draft:
     """Everything up to the YAML text, which nobody has checked yet."""
@@ -75,6 +85,8 @@ class Draft:
     fitted: Fitted
     findings: tuple[Finding, ...]
     text: str
+    opened: tuple[Opened, ...] = ()
+    """What the platform lets in beside the policy and against the host."""
 
 
 @dataclass(frozen=True)
@@ -142,17 +154,24 @@ def fitted_to(prepared: Prepared, cni: Cni) -> Draft:
     """The objects of one target, and their text."""
     options, decision = prepared.options, prepared.decision
     identity = replace(options.identity, interfaces=decision.interfaces)
-    options = replace(options, identity=identity)
+    cluster = options.cluster if cni.match_modes else replace(options.cluster, cidr_match=frozenset())
+    options = replace(options, identity=identity, cluster=cluster)
     fitted = cni.fit(prepared.plan, identity, options.cluster, prepared.source)
+    opened = tuple(_opened(decision, cni))
     findings = by_frame(
-        [*prepared.findings, *_scope_findings(options), *_platform_findings(decision, cni), *fitted.findings],
+        [
+            *prepared.findings,
+            *_scope_findings(options),
+            *_platform_findings(decision, cni, opened),
+            *fitted.findings,
+        ],
         decision.frames,
     )
     findings.sort(key=lambda finding: (finding.code != "N2P200", -finding.severity))
     whose = "the pods that replace the host" if options.scope is Scope.POD else "the host itself"
     header = f"{prepared.files}: INPUT as ingress of {whose}; made by ipt2np {options.version}"
     text = render(cni, fitted, header.rstrip(), decision.frames, options.templates)
-    return Draft(options, cni, decision, prepared.plan, fitted, tuple(findings), text)
+    return Draft(options, cni, decision, prepared.plan, fitted, tuple(findings), text, opened)
 
 
 def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset] = ()) -> Draft:
@@ -205,23 +224,33 @@ def _scope_findings(options: Options) -> list[Finding]:
     return [Finding("N2P422", message, remedy("N2P422"))]
 
 
-def _platform_findings(decision: Decision, cni: Cni) -> list[Finding]:
+def _opened(decision: Decision, cni: Cni) -> Iterator[Opened]:
+    for effect in cni.platform:
+        if effect.packets is not None:
+            packets = effect.packets(decision.space) & (decision.judged - decision.may_accept)
+            if decision.interfaces is not None:
+                packets = packets.some(Field.INTERFACE)
+            if packets:
+                yield Opened(effect, packets)
+
+
+def _platform_findings(decision: Decision, cni: Cni, opened: Sequence[Opened]) -> list[Finding]:
     """What the platform does whatever the policy says: whose address it shows, and what it lets in."""
-    result: list[Finding] = [
+    return [
         Finding(
             "N2P107",
             f"{decision.assumptions.statement('client-address')}. Otherwise: {cni.client_address}",
             remedy("N2P107"),
-        )
+        ),
+        *(
+            Finding(
+                "N2P415",
+                f"{each.effect.statement}, whatever a policy says; the host refuses {protocols_text(each.packets)}",
+                remedy("N2P415"),
+            )
+            for each in opened
+        ),
     ]
-    for effect in cni.platform:
-        if effect.packets is None:
-            continue
-        opened = effect.packets(decision.space) & (decision.judged - decision.may_accept)
-        if opened:
-            message = f"{effect.statement}, whatever a policy says; the host refuses {protocols_text(opened)}"
-            result.append(Finding("N2P415", message, remedy("N2P415")))
-    return result
 
 
 def conclude(drafted: Draft, text: str) -> Conversion:
@@ -235,10 +264,10 @@ def conclude(drafted: Draft, text: str) -> Conversion:
         readings = drafted.cni.interpret(text, options.identity, options.cluster, drafted.decision.space)
     except PolicyFault as fault:
         raise InternalError(f"the emitted policy is not valid: {fault}") from None
+    readings = as_assumed(readings, options.assumptions, options.cluster, drafted.decision.space)
     proof = prove(drafted.decision, readings, drafted.findings, options.cluster)
-    return Conversion(
-        drafted, text, readings, proof, ledger(drafted.decision, drafted.fitted, readings["external"])
-    )
+    fates = ledger(drafted.decision, drafted.fitted, readings, options.cluster)
+    return Conversion(drafted, text, readings, proof, fates)
 
 
 def compare(

@@ -94,7 +94,8 @@ class Antrea(Cni):
         objects, emitted = _objects(plan, written, identity, source_note, self.host)
         for each in objects:
             antrea.VALIDATORS[each["apiVersion"], each["kind"]](each)
-        return Fitted(tuple(objects), tuple(emitted), tuple(_findings(plan, written, objects)))
+        findings = tuple(_findings(plan, written, objects))
+        return Fitted(tuple(objects), tuple(emitted), findings, written.logged, written.rejected)
 
     def interpret(
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
@@ -222,6 +223,14 @@ def _findings(plan: PolicyPlan, written: Ordered, objects: Sequence[Object]) -> 
     yield from losses(
         plan, Manner("an Antrea policy", ORDER.vocabulary, rejects=True, logs=True), written.left
     )
+    if written.unanswered:
+        yield Finding(
+            "N2P304",
+            f"some refused packets are dropped without the answer that REJECT gives ({counted(written.unanswered)}: "
+            f"{lines_of(written.unanswered, frames)})",
+            remedy("N2P304"),
+            written.unanswered,
+        )
     if written.unlogged:
         yield Finding(
             "N2P305",

@@ -19,6 +19,7 @@ class AzureNpm(ByAddress):
 
     name = "azure-npm"
     dialect = AZURE_NPM
+    scope = "every protocol of IPv4"
     writing = Writing(families=(4,))
     client_address = (
         "what comes in by a node port or load balancer with externalTrafficPolicy Cluster bypasses ingress policies "

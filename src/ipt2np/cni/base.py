@@ -67,6 +67,10 @@ class Fitted:
     objects: tuple[Object, ...]
     emitted: tuple[EmittedRule, ...]
     findings: tuple[Finding, ...]
+    logged: tuple[Rule, ...] = ()
+    """Rules that log, all whose connection attempts the target logs too."""
+    rejected: PacketSet | None = None
+    """Refused packets that the target answers, as REJECT does; None where it answers none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,8 @@ class Cni(ABC):
     """What the pods see in place of the client's address where it does not arrive."""
     match_modes: ClassVar[bool] = False
     """True where the user chooses what CIDRs match beside sources outside the cluster."""
+    scope: ClassVar[str] = "every protocol"
+    """Which connections a verdict is about, whoever sends them: those that a reading leaves open are outside."""
     platform: ClassVar[Sequence[PlatformEffect]] = ()
     by_interface: ClassVar[bool] = False
     """True where its policies tell packets apart by their input interface."""

@@ -103,7 +103,7 @@ class Calico(Cni):
         objects, emitted = Writer(plan, identity, source_note, kinds).objects(written)
         for each in objects:
             VALIDATORS[each["apiVersion"], each["kind"]](each)
-        return Fitted(tuple(objects), tuple(emitted), tuple(findings(plan, written)))
+        return Fitted(tuple(objects), tuple(emitted), tuple(findings(plan, written)), written.logged)
 
     def interpret(
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace

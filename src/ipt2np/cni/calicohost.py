@@ -71,6 +71,7 @@ class CalicoHost(Cni):
         objects: list[Object] = []
         emitted: list[EmittedRule] = []
         told: list[Finding] = []
+        logged: dict[int, Rule] = {}
         host = policy_name(identity.name)
         for number, part in enumerate(parts):
             group = f"{number + 1}" if part.names else "all"
@@ -87,11 +88,12 @@ class CalicoHost(Cni):
                 for each in rules
             ]
             objects += [*endpoints, *policies]
+            logged |= {rule.number: rule for rule in written.logged}
             told += [_on(finding, here) for finding in findings(part.plan, written)]
         told += _lost_on_wildcards(plan, parts[-1], unnamed)
         for item in objects:
             VALIDATORS[item["apiVersion"], item["kind"]](item)
-        return Fitted(_distinct(objects), tuple(emitted), tuple(_joined(told)))
+        return Fitted(_distinct(objects), tuple(emitted), tuple(_joined(told)), tuple(logged.values()))
 
     def interpret(
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace

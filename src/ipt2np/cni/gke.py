@@ -27,6 +27,7 @@ class GkeDataplaneV2(NetworkPolicies):
     """NetworkPolicy as read by GKE Dataplane V2, a Cilium that nobody can configure."""
 
     name = "gke-dataplane-v2"
+    scope = "every protocol but SCTP"
     platform = EVERYWHERE
     writing = Writing(expanded=32, end_port_documented=False, by_identity=True)
     client_address = (

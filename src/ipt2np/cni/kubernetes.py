@@ -31,6 +31,7 @@ class Kubernetes(NetworkPolicies):
     """networking.k8s.io/v1 NetworkPolicy as its API documents it."""
 
     name = "kubernetes"
+    scope = "TCP, UDP, SCTP"
     platform = EVERYWHERE
     notes = (
         Note(

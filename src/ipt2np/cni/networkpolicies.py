@@ -65,6 +65,8 @@ class Writing:
     """True where CIDRs are compared with external sources only."""
     halved: tuple[int, ...] = ()
     """Families whose all-addresses block means less than that and is written as its two halves."""
+    rejects: bool = False
+    """True where refused packets are answered as REJECT does."""
     entries_per_source: int = 0
     """How many (protocol, port range) entries one source may have; 0 is no limit."""
 
@@ -91,13 +93,14 @@ class NetworkPolicies(Cni):
         for each in objects:
             validate(each)
         findings = (
-            *losses(plan, Manner("a NetworkPolicy", WORDS), fitting.cover.left),
+            *losses(plan, Manner("a NetworkPolicy", WORDS, rejects=self.writing.rejects), fitting.cover.left),
             *fitting.findings(),
             *object_findings(objects, identity),
             *due(self.notes, plan, objects),
             *self.losses(plan),
         )
-        return Fitted(tuple(objects), tuple(emitted), findings)
+        rejected = plan.space.everything if self.writing.rejects else None
+        return Fitted(tuple(objects), tuple(emitted), findings, rejected=rejected)
 
     def losses(self, plan: PolicyPlan) -> list[Finding]:
         """What this target's datapath loses whatever the objects say."""

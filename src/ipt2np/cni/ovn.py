@@ -13,6 +13,7 @@ class OvnKubernetes(ByAddress):
 
     name = "ovn-kubernetes"
     dialect = OVN_KUBERNETES
+    scope = "TCP, UDP, SCTP, ICMP"
     client_address = "a Service with externalTrafficPolicy Cluster shows the pods a node's address; Local keeps the client's"
     notes = (
         Note(

@@ -14,6 +14,7 @@ class Weave(ByAddress):
 
     name = "weave"
     dialect = WEAVE
+    scope = "every protocol of IPv4"
     writing = Writing(expanded=1024, end_port=False, families=(4,))
     client_address = "ingress traffic is masqueraded unless externalTrafficPolicy is Local"
     notes = (

@@ -6,13 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ipt2np.conversion import Conversion
+from ipt2np.cni.base import PlatformEffect
+from ipt2np.conversion import Conversion, Draft
 from ipt2np.findings import Finding
 from ipt2np.findings.collect import publications, relied_on, statement_of
 from ipt2np.frames import Found
 from ipt2np.packets.intervals import Range
-from ipt2np.proof.boxes import Box, whole
-from ipt2np.proof.prove import ProvenDifference
+from ipt2np.proof.boxes import Box, boxes, whole
+from ipt2np.proof.prove import ProvenDifference, impossible_sources
 from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED
 from ipt2np.rules.model import Rule
 
@@ -38,7 +39,9 @@ def report(conversion: Conversion, version: str) -> dict[str, Any]:
                 {
                     "apiVersion": each["apiVersion"],
                     "kind": each["kind"],
-                    **{key: each["metadata"][key] for key in ("namespace", "name") if key in each["metadata"]},
+                    **{
+                        key: each["metadata"][key] for key in ("namespace", "name") if key in each["metadata"]
+                    },
                 }
                 for each in draft.fitted.objects
             ],
@@ -54,16 +57,7 @@ def report(conversion: Conversion, version: str) -> dict[str, Any]:
             for each in publications(draft.decision)
         ],
         "frames": [_frame(each) for each in draft.decision.frames.found],
-        "platform": [
-            {
-                "effect": each.effect,
-                "source_class": each.source_class,
-                "protocol": each.protocol,
-                "statement": each.statement,
-                "reference": each.reference,
-            }
-            for each in draft.cni.platform
-        ],
+        "platform": [_platform(each, draft) for each in draft.cni.platform],
         "proof": {
             "verdict": conversion.proof.verdict.value,
             "by_class": {name: verdict.value for name, verdict in conversion.proof.by_class.items()},
@@ -85,6 +79,23 @@ def report(conversion: Conversion, version: str) -> dict[str, Any]:
 def text(conversion: Conversion, version: str) -> str:
     """The report as JSON text, the same bytes for the same input."""
     return json.dumps(report(conversion, version), indent=1, ensure_ascii=True) + "\n"
+
+
+def _platform(effect: PlatformEffect, draft: Draft) -> dict[str, Any]:
+    """An effect; with the packets that it lets in against the host, and one of them, where there are any."""
+    result: dict[str, Any] = {
+        "effect": effect.effect,
+        "source_class": effect.source_class,
+        "protocol": effect.protocol,
+        "statement": effect.statement,
+        "reference": effect.reference,
+    }
+    impossible = impossible_sources(draft.decision)
+    found = [box for each in draft.opened if each.effect is effect for box in boxes(each.packets, impossible)]
+    if found:
+        result["packets"] = [_box(box) for box in found]
+        result["witness"] = found[0].witness()
+    return result
 
 
 def _assumptions(conversion: Conversion) -> list[dict[str, Any]]:
@@ -126,11 +137,18 @@ def _icmp(box: Box) -> list[str]:
 
 
 def _difference(each: ProvenDifference) -> dict[str, Any]:
-    box = each.box
-    result: dict[str, Any] = {
+    return {
         "effect": each.effect.value,
         "certain": each.certain,
         "source_class": each.source_class,
+        **_box(each.box),
+        "witness": each.box.witness(),
+        "findings": list(each.findings),
+    }
+
+
+def _box(box: Box) -> dict[str, Any]:
+    result: dict[str, Any] = {
         "source": box.named.to_cidrs(),
         "protocol": box.protocol,
         "ports": ranges_text(box.ports),
@@ -140,8 +158,6 @@ def _difference(each: ProvenDifference) -> dict[str, Any]:
         result["icmp"] = _icmp(box)
     if box.interface:
         result["interface"] = box.interface
-    result["witness"] = box.witness()
-    result["findings"] = list(each.findings)
     return result
 
 

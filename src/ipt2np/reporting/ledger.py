@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ipt2np.cni.base import Fitted, Reading
+from ipt2np.cni.base import EXTERNAL, NODE, POD, Cluster, Fitted, Reading
 from ipt2np.findings.collect import relied_on
 from ipt2np.packets import Field, PacketSet
+from ipt2np.proof.prove import class_packets
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Jump, Rule
@@ -66,15 +67,20 @@ def pointers(fitted: Fitted) -> Mapping[int, tuple[str, ...]]:
     return {number: tuple(places) for number, places in result.items()}
 
 
-def ledger(decision: Decision, fitted: Fitted, reading: Reading) -> Ledger:
-    """The fate of every rule under a policy that lets ``reading`` through."""
+def ledger(
+    decision: Decision, fitted: Fitted, readings: Mapping[str, Reading], cluster: Cluster | None = None
+) -> Ledger:
+    """The fate of every rule under a policy that is read as ``readings``.
+
+    A source that ``cluster`` declares as a pod's or node's goes by their reading, all others by that of external sources.
+    """
     places = pointers(fitted)
     assumed = {rule.number for rules in relied_on(decision).values() for rule in rules}
     sides: dict[int, list[Side]] = {}
     for side in decision.sides:
         for rule in side.ruleset.rules:
             sides.setdefault(rule.number, []).append(side)
-    judge = _Judge(decision, reading, assumed)
+    judge = _Judge(decision, fitted, _by_source(decision, readings, cluster or Cluster()), assumed)
     return Ledger(
         tuple(
             Entry(rule, judge.fate(rule, sides[rule.number]), places.get(rule.number, ()))
@@ -84,12 +90,26 @@ def ledger(decision: Decision, fitted: Fitted, reading: Reading) -> Ledger:
     )
 
 
+def _by_source(decision: Decision, readings: Mapping[str, Reading], cluster: Cluster) -> Reading:
+    """What is let through, each source taken for who it is declared to be; of two classes both must be let through."""
+    classes = class_packets(decision.space, cluster)
+    external = readings[EXTERNAL]
+    refused, undefined = classes[EXTERNAL] - external.admits, classes[EXTERNAL] & external.undefined
+    for name, declared in ((POD, cluster.pod_cidrs), (NODE, cluster.node_cidrs)):
+        if declared:
+            refused |= classes[name] - readings[name].admits - readings[name].undefined
+            undefined |= classes[name] & readings[name].undefined
+    return Reading(~refused, undefined)
+
+
 class _Judge:
-    def __init__(self, decision: Decision, reading: Reading, assumed: set[int]) -> None:
+    def __init__(self, decision: Decision, fitted: Fitted, reading: Reading, assumed: set[int]) -> None:
         self.decision = decision
         self.admits = reading.admits
         self.defined = ~reading.undefined
-        self.wrongly_admitted = reading.admits & (decision.judged - decision.may_accept)
+        self.refused = decision.judged - decision.may_accept
+        self.logged = {rule.number for rule in fitted.logged}
+        self.rejected = decision.space.nothing if fitted.rejected is None else fitted.rejected
         self.assumed = assumed
         self.on_path = {side.family: set(side.walker.order) for side in decision.sides}
 
@@ -113,6 +133,8 @@ class _Judge:
             rewriting = walked[0].walker.rewritings[rule.number]
             if rewriting.rewrite is None or rewriting.forwards:
                 return Fate.NOT_APPLICABLE if rewriting == Rewriting(forwards=True) else Fate.LOST
+        if effect is Effect.LOG and rule.number in self.logged:
+            return Fate.APPROXIMATED if undecided else settled
         if effect in (Effect.LOG, Effect.DIVERT, Effect.PROXY, Effect.MAY_DIVERT, Effect.UNKNOWN):
             return Fate.LOST
         steers = effect in (Effect.RETURN, Effect.UNTRACK, Effect.MARK, Effect.REWRITE)
@@ -127,9 +149,13 @@ class _Judge:
         packets &= self.decision.judged
         if effect is Effect.ACCEPT:
             return self._accepting(packets, undecided, settled)
-        if undecided or effect is Effect.REJECT or packets.meets(self.wrongly_admitted):
-            return Fate.APPROXIMATED
-        return settled
+        return self._refusing(packets & self.refused, effect is Effect.REJECT, undecided, settled)
+
+    def _refusing(self, packets: PacketSet, rejects: bool, undecided: bool, settled: Fate) -> Fate:
+        if packets and packets <= self.admits:
+            return Fate.LOST
+        unanswered = rejects and not (packets and packets <= self.rejected)
+        return Fate.APPROXIMATED if undecided or unanswered or packets.meets(self.admits) else settled
 
     def _accepting(self, packets: PacketSet, undecided: bool, settled: Fate) -> Fate:
         accepted = packets & self.decision.may_accept

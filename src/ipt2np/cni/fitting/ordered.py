@@ -65,10 +65,14 @@ class Ordered:
     steps: tuple[Step, ...]
     left: PacketSet
     """Accepted packets that no rule can say: they are refused at the end."""
-    unanswered: PacketSet
-    """Packets that are refused without the answer that REJECT gives."""
+    rejected: PacketSet
+    """Packets that are refused with an answer."""
+    unanswered: tuple[Rule, ...]
+    """Rules that reject packets which are refused without an answer here."""
+    logged: tuple[Rule, ...]
+    """Rules that log, all whose connection attempts are logged here too."""
     unlogged: tuple[Rule, ...]
-    """Rules that log what no rule of the target can say."""
+    """The other rules that log."""
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,9 @@ class _Writer:
         self.plan, self.order, self.space, self.longest = plan, order, plan.space, longest
         allowance = plan.allow_only()
         self.decided = allowance.allowed - allowance.wanted
-        self.left = self.unanswered = self.space.nothing
+        self.left = self.space.nothing
         self.steps: list[Step] = []
         self.trails = list(plan.logs) if order.logging is not Logging.NOT else []
-        self.unlogged: dict[int, Rule] = {}
         self.wanted = allowance.wanted
 
     def written(self) -> Ordered:
@@ -124,7 +127,42 @@ class _Writer:
                     self._take(stage.effect, packets, logged)
         if self.order.logging is Logging.STEP:
             self._log_the_rest()
-        return Ordered(tuple(self.steps), self.left, self.unanswered, tuple(self.unlogged.values()))
+        rejected = self.space.nothing
+        for step in self.steps:
+            if step.effect is PlanEffect.REJECT:
+                rejected |= step.packets
+        logging = {trail.rule.number: trail.rule for trail in self.plan.logs}
+        kept = self._logged()
+        return Ordered(
+            tuple(self.steps),
+            self.left,
+            rejected,
+            tuple(self._unanswered(rejected)) if self.order.rejects else (),
+            tuple(rule for number, rule in logging.items() if number in kept),
+            tuple(rule for number, rule in logging.items() if number not in kept),
+        )
+
+    def _unanswered(self, rejected: PacketSet) -> Iterator[Rule]:
+        for entry in self.plan.entries:
+            if (
+                entry.effect is PlanEffect.REJECT
+                and isinstance(entry.decider, Rule)
+                and entry.packets - rejected
+            ):
+                yield entry.decider
+
+    def _logged(self) -> set[int]:
+        """The numbers of the rules that log, all whose connection attempts the steps log too."""
+        due = {trail.rule.number: self.space.nothing for trail in self.plan.logs}
+        done = dict(due)
+        for trail in self.plan.logs:
+            due[trail.rule.number] |= trail.packets & self.plan.judged
+        for step in self.steps:
+            if step.logged:
+                for rule in step.rules:
+                    if rule.number in done:
+                        done[rule.number] |= step.packets
+        return {number for number, packets in due.items() if packets and packets <= done[number]}
 
     def _by_log(self, packets: PacketSet) -> Iterator[tuple[PacketSet, bool]]:
         """The packets of a stage that are logged, and the others."""
@@ -156,8 +194,6 @@ class _Writer:
         for group in covered.groups:
             logged = group.packets(self.space) & wanted
             self.steps.append(Step(None, group, logged, True, (trail.rule,), ()))
-        if covered.left:
-            self.unlogged[trail.rule.number] = trail.rule
 
     def _log_the_rest(self) -> None:
         """Logs of what is refused at the end: where one would be long, what it does not log is refused first."""
@@ -178,7 +214,8 @@ class _Writer:
 
     def _take(self, effect: PlanEffect, packets: PacketSet, logged: bool) -> None:
         covered = self._cover(packets)
-        if effect is PlanEffect.DROP and self.longest is not None and len(covered.groups) > self.longest:
+        long = self.longest is not None and len(covered.groups) > self.longest
+        if long and effect is PlanEffect.DROP and not logged:
             return
         if self.order.logging is Logging.STEP:
             self._log_before(packets)
@@ -192,13 +229,14 @@ class _Writer:
             policies = (
                 f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(taken, what)
             )
-            rules = tuple(provenance.rules_behind(taken, what))
-            self.steps.append(Step(effect, group, taken, logged, rules, tuple(dict.fromkeys(policies))))
+            rules = provenance.rules_behind(taken, what)
+            if logged:
+                logging = (trail.rule for trail in self.trails if trail.packets.meets(taken))
+                behind = {rule.number: rule for rule in (*rules, *logging)}
+                rules = [behind[number] for number in sorted(behind)]
+            self.steps.append(
+                Step(effect, group, taken, logged, tuple(rules), tuple(dict.fromkeys(policies)))
+            )
         self.decided |= packets - covered.left
         if effect is PlanEffect.ACCEPT:
             self.left |= covered.left
-        elif effect is PlanEffect.REJECT:
-            self.unanswered |= covered.left
-        if logged and covered.left:
-            unlogged = (trail.rule for trail in self.trails if trail.packets.meets(covered.left))
-            self.unlogged |= {rule.number: rule for rule in unlogged}
