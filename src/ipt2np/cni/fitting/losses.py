@@ -142,15 +142,19 @@ def _names_source_port(rule: Rule) -> bool:
     return any(clause.option in _SOURCE_PORT_OPTIONS for use in rule.matches for clause in use.clauses)
 
 
+_NAMED = ((6, "TCP"), (17, "UDP"), (132, "SCTP"), (1, "ICMP"), (58, "ICMPv6"))
+
+
 def protocols_text(packets: PacketSet) -> str:
     """The protocols of a packet set in words, as ``ICMP and protocols 47, 50-51``."""
     space: PacketSpace = packets.space
-    icmp = [
-        name
-        for number, name in ((1, "ICMP"), (58, "ICMPv6"))
-        if packets.meets(space.value(Field.PROTOCOL, number))
-    ]
-    rest = packets - space.value(Field.PROTOCOL, 1) - space.value(Field.PROTOCOL, 58)
+    named = []
+    rest = packets
+    for number, name in _NAMED:
+        chosen = space.value(Field.PROTOCOL, number)
+        if packets.meets(chosen):
+            named.append(name)
+            rest -= chosen
     numbers: list[str] = []
     if rest:
         ranges = merged(
@@ -165,4 +169,4 @@ def protocols_text(packets: PacketSet) -> str:
         numbers = [
             f"protocol {text}" if count == 1 else f"protocols {text}" + (", …" if len(ranges) > 4 else "")
         ]
-    return " and ".join([*icmp, *numbers])
+    return " and ".join([*named, *numbers])
