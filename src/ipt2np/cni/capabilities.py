@@ -142,9 +142,7 @@ def _icmp_type(words: Vocabulary) -> Capability:
     if words.icmp is Icmp.TYPE:
         return _partly("types without codes")
     if words.icmp_types < 255:
-        return _exact(
-            f"types from {words.icmp_types + 1} on cannot be written; none of them opens a connection"
-        )
+        return _exact(f"types above {words.icmp_types} cannot be written; none opens a connection")
     return _exact()
 
 

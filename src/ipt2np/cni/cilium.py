@@ -62,7 +62,7 @@ NAMES = {6: "TCP", 17: "UDP", 132: "SCTP"}
 LISTED_CIDRS = 200
 """A rule with more CIDRs names a group of them, so that each does not need an identity of its own for every rule."""
 ALL_PODS: Object = {"matchExpressions": [{"key": "k8s:io.kubernetes.pod.namespace", "operator": "Exists"}]}
-UNKNOWN_DROPPED = "the datapath drops protocols other than TCP, UDP, SCTP and ICMP, unless told not to (enable-extended-ip-protocols)"
+UNKNOWN_DROPPED = "the datapath drops all but TCP, UDP, SCTP and ICMP; what enable-extended-ip-protocols adds is not written"
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 WORDS = Vocabulary(

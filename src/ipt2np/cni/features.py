@@ -30,7 +30,7 @@ class Feature(Enum):
     REJECT = "REJECT", "-j REJECT"
     DROPS = "list of DROPs", "-j DROP before -j ACCEPT"
     DEFAULT_ACCEPT = "default ACCEPT", ":INPUT ACCEPT"
-    IN_CLUSTER = "sources in the cluster", "-s, of pods and nodes"
+    IN_CLUSTER = "sources in the cluster", "-s POD, -s NODE"
     IPV6 = "IPv6", "ip6tables-save"
 
     def __init__(self, title: str, written: str) -> None:
