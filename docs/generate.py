@@ -6,8 +6,10 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from ipt2np.cni.registry import CNIS, REFUSED
 from ipt2np.findings import CATALOGUE
 from ipt2np.frames import FRAMES
+from ipt2np.reporting.cnis import markdown_cni, markdown_matrix
 from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED
 from ipt2np.rules.targets import all_targets
 
@@ -24,6 +26,7 @@ def pages() -> dict[str, str]:
     result["assumptions.md"] = _assumptions()
     result["extensions.md"] = _extensions()
     result["frames.md"] = _frames()
+    result["cnis.md"] = _cnis()
     return result
 
 
@@ -152,6 +155,19 @@ def _frames() -> str:
         cells = (frame.name, frame.what + "." + bans, frame.advice, frame.reference)
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*head, *rows]) + "\n"
+
+
+def _cnis() -> str:
+    head = [
+        "# CNIs",
+        "",
+        "What each CNI (`--cni NAME`) keeps of what a ruleset says, as `ipt2np cnis` shows it. The grades are those of what",
+        "ipt2np writes for the CNI: tests convert a host for each of them and hold them against what is lost. All of them",
+        "suppose that the client's address arrives, and that a policy stays within the CNI's limits.",
+        "",
+    ]
+    cnis = list(CNIS.values())
+    return "\n".join([*head, markdown_matrix(cnis, REFUSED, linked=True), *map(markdown_cni, cnis)])
 
 
 def main() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ipt2np.cli.errors import reported_errors
+from ipt2np.cli.output import print_text
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -420,7 +419,7 @@ def _compare(inputs: _Inputs, options: Options, quiet: bool) -> None:
             conversions.append(each)
             if status is not None:
                 status.update(f"{number} of {len(CNIS)} CNIs proven …")
-    _print(comparison(conversions))
+    print_text(comparison(conversions))
 
 
 def _with_files(facts: Facts, inputs: _Inputs) -> Facts:
@@ -482,20 +481,7 @@ def _write(conversion: Conversion, output: str, reports: Sequence[str], version:
         texts[output] = conversion.text
     write_all(texts)
     if output == "-":
-        _print(conversion.text)
-
-
-def _print(text: str) -> None:
-    """Writes to standard output. A reader that went away has all that it wanted; a full disk is an error."""
-    from ipt2np.errors import UsageError
-
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        raise UsageError(f"standard output cannot be written: {error.strerror or error}") from None
+        print_text(conversion.text)
 
 
 def _account(conversion: Conversion) -> list[Text]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ipt2np.cli.cnis import cnis
 from ipt2np.cli.convert import convert
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ def main(
 
 
 app.command()(convert)
+app.command()(cnis)
 
 
 def run() -> None:

@@ -20,6 +20,8 @@ from ipt2np.cni.base import (
     Profile,
     Reading,
 )
+from ipt2np.cni.capabilities import of_order
+from ipt2np.cni.features import Feature
 from ipt2np.cni.fitting.blocks import blocks
 from ipt2np.cni.fitting.cover import ALL_PORTS, Icmp, Service, Vocabulary
 from ipt2np.cni.fitting.losses import Manner, losses
@@ -80,13 +82,17 @@ class Antrea(Cni):
         (f"{API_VERSION} NetworkPolicy",),
         "every source's address",
         {
-            "reject": Capability(
+            Feature.REJECT: Capability(
                 Grade.PARTLY,
                 "a TCP reset, else ICMP host-administratively-prohibited, whatever --reject-with says",
             )
         },
         (Limit("priorities of policies", 10_000, "antrea: docs/antrea-network-policy.md"),),
     )
+
+    def derived(self) -> Mapping[Feature, Capability]:
+        """By what its rules can say, in their order."""
+        return of_order(ORDER)
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """Policies whose rules stand in the ruleset's order; the last one drops what is left."""
@@ -117,7 +123,7 @@ class AntreaNode(Antrea):
         "Antrea's policies for nodes",
         (f"{API_VERSION} ClusterNetworkPolicy",),
         "every source's address",
-        {"reject": Capability(Grade.PARTLY, "an ICMP port-unreachable, whatever --reject-with says")},
+        {Feature.REJECT: Capability(Grade.PARTLY, "an ICMP port-unreachable, whatever --reject-with says")},
     )
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipt2np.cni.base import EXTERNAL, NODE, POD, Cluster, Identity, Limit, Profile, Reading
+from ipt2np.cni.base import EXTERNAL, NODE, POD, Capability, Cluster, Grade, Identity, Limit, Profile, Reading
 from ipt2np.cni.byaddress import KIND
+from ipt2np.cni.features import Feature
 from ipt2np.cni.kinds.aws import MOST_PREFIXES, SLOTS, read_aws
 from ipt2np.cni.kinds.networkpolicy import VALIDATORS
 from ipt2np.cni.kubernetes import EVERYWHERE
@@ -50,6 +51,15 @@ class AwsVpcCni(NetworkPolicies):
         "Amazon VPC CNI (EKS) with its network policy agent",
         KIND,
         "every source's address, the longest prefix first",
+        {
+            Feature.IPSET: Capability(
+                Grade.PARTLY,
+                f"with the set's content (--ipset), to {MOST_PREFIXES:,} prefixes of a pod in all",
+            ),
+            Feature.IPV6: Capability(
+                Grade.PARTLY, "a cluster has one family; rules of the other have no effect"
+            ),
+        },
         limits=(
             Limit("ports and port ranges of a source, over all policies of a pod", SLOTS, EKS_PAGE),
             Limit(

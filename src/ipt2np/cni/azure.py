@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ipt2np.cni.base import Limit, Profile
+from ipt2np.cni.base import Capability, Grade, Limit, Profile
 from ipt2np.cni.byaddress import KIND, ByAddress
 from ipt2np.cni.cilium import API_VERSION, Cilium
+from ipt2np.cni.features import Feature
 from ipt2np.cni.kinds import cilium
 from ipt2np.cni.kinds.dialects import AZURE_NPM
 from ipt2np.cni.networkpolicies import Writing
@@ -37,6 +38,7 @@ class AzureNpm(ByAddress):
         "Azure Network Policy Manager (Linux)",
         KIND,
         "every source's address, IPv4 only",
+        {Feature.SCTP: Capability(Grade.EXACT, "on Linux nodes")},
         limits=(Limit("nodes of a cluster", 250, NPM_PAGE), Limit("pods of a cluster", 20_000, NPM_PAGE)),
     )
 
@@ -51,7 +53,15 @@ class AzureCilium(Cilium):
         "Azure CNI powered by Cilium (1.17 or newer: Kubernetes 1.32)",
         (f"{API_VERSION} CiliumNetworkPolicy", f"{API_VERSION} CiliumCIDRGroup"),
         "sources outside the cluster; pods and nodes by what they are",
-        Cilium.profile.capabilities,
+        {
+            **Cilium.profile.capabilities,
+            Feature.PORT_RANGE: Capability(Grade.EXACT, "by endPort: Kubernetes 1.32 or newer"),
+            Feature.SCTP: Capability(
+                Grade.PARTLY, "whether it is handled is not documented; taken as dropped"
+            ),
+            Feature.PROTOCOL: Capability(Grade.NOT, "the datapath drops all but TCP, UDP, SCTP and ICMP"),
+            Feature.IN_CLUSTER: Capability(Grade.PARTLY, "all pods or all nodes together"),
+        },
         Cilium.profile.limits,
         (f"layer 3 and 4 of CiliumNetworkPolicy alone ({CILIUM_PAGE})",),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, ClassVar
 
+from ipt2np.cni.features import Feature
 from ipt2np.findings import Finding
 from ipt2np.packets import PacketSet, PacketSpace
 from ipt2np.planning import PolicyPlan
@@ -133,7 +134,8 @@ class Profile:
     """As ``networking.k8s.io/v1 NetworkPolicy``."""
     sources: str
     """What a CIDR is compared with."""
-    capabilities: Mapping[str, Capability] = field(default_factory=dict)
+    capabilities: Mapping[Feature, Capability] = field(default_factory=dict)
+    """What does not follow from what the target declares otherwise (``Cni.derived``)."""
     limits: tuple[Limit, ...] = ()
     remarks: tuple[str, ...] = ()
     """What a user must know before choosing it."""
@@ -156,6 +158,19 @@ class Cni(ABC):
     platform: ClassVar[Sequence[PlatformEffect]] = ()
     by_interface: ClassVar[bool] = False
     """True where its policies tell packets apart by their input interface."""
+
+    @abstractmethod
+    def derived(self) -> Mapping[Feature, Capability]:
+        """The grades that follow from what the target declares for its own writing (``cni/capabilities.py``)."""
+
+    def capabilities(self) -> Mapping[Feature, Capability]:
+        """What it makes of every feature, in their order."""
+        found = {**self.derived(), **self.profile.capabilities}
+        return {feature: found[feature] for feature in Feature}
+
+    def remarks(self) -> tuple[str, ...]:
+        """What a user must know before choosing it."""
+        return self.profile.remarks
 
     @abstractmethod
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:

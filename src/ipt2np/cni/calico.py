@@ -19,6 +19,8 @@ from ipt2np.cni.base import (
     Profile,
     Reading,
 )
+from ipt2np.cni.capabilities import of_order
+from ipt2np.cni.features import Feature
 from ipt2np.cni.fitting.blocks import Block, blocks, layers
 from ipt2np.cni.fitting.cover import ALL_PORTS, Icmp, Service, Vocabulary
 from ipt2np.cni.fitting.losses import Manner, losses
@@ -48,6 +50,10 @@ PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP", 136: "UD
 ACTIONS = {PlanEffect.ACCEPT: "Allow", PlanEffect.DROP: "Deny", PlanEffect.REJECT: "Deny", None: "Log"}
 NETS_LIMIT, PORTS_LIMIT, RULES_LIMIT = 256, 50, 1000
 FIRST_ORDER = 1000
+NEEDED = (
+    "projectcalico.org/v3 objects are enforced only where Calico's API server or its v3 CRDs are installed "
+    "(Calico 3.32), or when they are applied by calicoctl"
+)
 NETS_LABEL = "ipt2np/nets"
 """The label by which a rule finds the network set that holds its CIDRs."""
 
@@ -81,7 +87,19 @@ class Calico(Cni):
         "Calico, any dataplane, with its own policies",
         (f"{API_VERSION} NetworkPolicy", f"{API_VERSION} NetworkSet"),
         "every source's address",
-        {"reject": Capability(Grade.PARTLY, "one answer for the whole cluster (iptablesFilterDenyAction)")},
+        {
+            Feature.PORT_LIST: Capability(Grade.EXACT, f"{PORTS_LIMIT} in a rule, more in more rules"),
+            Feature.SCTP: Capability(Grade.PARTLY, "not by the eBPF dataplane"),
+            Feature.IPSET: Capability(
+                Grade.EXACT, f"with the set's content (--ipset); above {NETS_LIMIT} CIDRs as a NetworkSet"
+            ),
+            Feature.RATE: Capability(
+                Grade.NOT, "no rule has limits; annotations of a pod limit all its connections together"
+            ),
+            Feature.REJECT: Capability(
+                Grade.PARTLY, "dropped, or one answer for the whole cluster (iptablesFilterDenyAction)"
+            ),
+        },
         (
             Limit(
                 "CIDRs in a rule", NETS_LIMIT, "calico: api/config/crd/projectcalico.org_networkpolicies.yaml"
@@ -93,7 +111,12 @@ class Calico(Cni):
             ),
             Limit("rules in a policy", 1024, "calico: api/config/crd/projectcalico.org_networkpolicies.yaml"),
         ),
+        (NEEDED,),
     )
+
+    def derived(self) -> Mapping[Feature, Capability]:
+        """By what its rules can say, in their order."""
+        return of_order(ORDER)
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """Policies whose rules stand in the ruleset's order, and the network sets of their long lists."""
@@ -285,9 +308,4 @@ def findings(plan: PolicyPlan, written: Ordered) -> Iterator[Finding]:
             "Calico's eBPF dataplane has no policy for SCTP; its other dataplanes do",
             remedy("N2P414"),
         )
-    yield Finding(
-        "N2P417",
-        "projectcalico.org/v3 objects are enforced only where Calico's API server or its v3 CRDs are installed "
-        "(Calico 3.32), or when they are applied by calicoctl",
-        remedy("N2P417"),
-    )
+    yield Finding("N2P417", NEEDED, remedy("N2P417"))

@@ -8,10 +8,12 @@ from dataclasses import replace
 
 from ipt2np.cni.base import (
     SOURCE_CLASSES,
+    Capability,
     Cluster,
     Cni,
     EmittedRule,
     Fitted,
+    Grade,
     Identity,
     Object,
     PlatformEffect,
@@ -19,6 +21,8 @@ from ipt2np.cni.base import (
     Reading,
 )
 from ipt2np.cni.calico import API_VERSION, ORDER, Kinds, Writer, findings, policy_name, selector_of
+from ipt2np.cni.capabilities import of_order
+from ipt2np.cni.features import Feature
 from ipt2np.cni.fitting.ordered import ordered
 from ipt2np.cni.kinds.calico import ALL_INTERFACES, DEFAULT_ALLOW, VALIDATORS, failsafe, read_host
 from ipt2np.cni.manifests import load
@@ -62,6 +66,13 @@ class CalicoHost(Cni):
         "every source's address",
     )
     client_address = "nothing stands between a client and the host itself"
+
+    def derived(self) -> Mapping[Feature, Capability]:
+        """By what its rules can say, in their order, for each interface."""
+        interface = Capability(
+            Grade.EXACT, "an endpoint for each; what only a wildcard names counts among the others"
+        )
+        return {**of_order(ORDER), Feature.INTERFACE: interface}
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """A policy for each set of interfaces that are filtered alike, and the endpoints that stand for them."""

@@ -23,6 +23,8 @@ from ipt2np.cni.base import (
     Profile,
     Reading,
 )
+from ipt2np.cni.capabilities import of_words
+from ipt2np.cni.features import Feature
 from ipt2np.cni.fitting.blocks import blocks, without_wildcard
 from ipt2np.cni.fitting.cover import ALL_PORTS, Cover, Group, Icmp, Service, Vocabulary, cover
 from ipt2np.cni.fitting.incluster import (
@@ -60,6 +62,7 @@ NAMES = {6: "TCP", 17: "UDP", 132: "SCTP"}
 LISTED_CIDRS = 200
 """A rule with more CIDRs names a group of them, so that each does not need an identity of its own for every rule."""
 ALL_PODS: Object = {"matchExpressions": [{"key": "k8s:io.kubernetes.pod.namespace", "operator": "Exists"}]}
+UNKNOWN_DROPPED = "the datapath drops all but TCP, UDP, SCTP and ICMP; what enable-extended-ip-protocols adds is not written"
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 WORDS = Vocabulary(
@@ -89,7 +92,25 @@ class Cilium(Cni):
         "Cilium with its own policies",
         (f"{API_VERSION} CiliumNetworkPolicy", f"{API_VERSION} CiliumCIDRGroup"),
         "sources outside the cluster; pods and nodes by what they are",
-        {"icmp type": Capability(Grade.PARTLY, "types without codes")},
+        {
+            Feature.SOURCE: Capability(Grade.EXACT, "of sources outside the cluster"),
+            Feature.PORT_RANGE: Capability(Grade.EXACT, "by endPort: Cilium 1.17 or newer"),
+            Feature.PORT_LIST: Capability(Grade.EXACT, f"{cilium.MAX_ENTRIES} in a list, more in more lists"),
+            Feature.SCTP: Capability(
+                Grade.PARTLY, "dropped unless Cilium was told to handle it (enable-sctp)"
+            ),
+            Feature.PROTOCOL: Capability(Grade.NOT, UNKNOWN_DROPPED),
+            Feature.IPSET: Capability(
+                Grade.EXACT,
+                f"with the set's content (--ipset); above {LISTED_CIDRS} CIDRs as a CiliumCIDRGroup",
+            ),
+            Feature.DEFAULT_ACCEPT: Capability(
+                Grade.PARTLY, "denials on an open base; protocols that the datapath drops stay closed"
+            ),
+            Feature.IN_CLUSTER: Capability(
+                Grade.PARTLY, "all pods or all nodes together, unless the agent matches them by CIDR"
+            ),
+        },
         (
             Limit(
                 "ports in a list, of several", cilium.MAX_ENTRIES, "cilium: pkg/policy/api/rule_validation.go"
@@ -99,6 +120,10 @@ class Cilium(Cni):
             ),
         ),
     )
+
+    def derived(self) -> Mapping[Feature, Capability]:
+        """By what its rules can say."""
+        return of_words(WORDS)
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """Denials on an open base where the host accepts by default and they say it exactly, else what is allowed."""

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
-from ipt2np.cni.base import SOURCE_CLASSES, Cluster, Fitted, Identity, PlatformEffect, Profile
+from collections.abc import Mapping
+
+from ipt2np.cni.base import (
+    SOURCE_CLASSES,
+    Capability,
+    Cluster,
+    Fitted,
+    Grade,
+    Identity,
+    PlatformEffect,
+    Profile,
+)
 from ipt2np.cni.byaddress import KIND, ByAddress
+from ipt2np.cni.features import Feature
 from ipt2np.cni.kinds.dialects import FLANNEL, FLANNEL_NETPOL, flannel_netpol_always
 from ipt2np.cni.kubernetes import EVERYWHERE
 from ipt2np.findings import Difference, Finding, Predicted
@@ -21,6 +33,10 @@ class Flannel(ByAddress):
     platform = ()
     profile = Profile("Flannel alone: enforces no policy", KIND, "nothing is compared")
     client_address = "no policy looks at it"
+
+    def derived(self) -> Mapping[Feature, Capability]:
+        """Nothing, since no policy is enforced."""
+        return dict.fromkeys(Feature, Capability(Grade.NOT, "no policy is enforced"))
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """The portable policy, with the error that it has no effect."""

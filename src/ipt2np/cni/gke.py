@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipt2np.cni.base import Cluster, Identity, Profile, Reading
+from ipt2np.cni.base import Capability, Cluster, Grade, Identity, Profile, Reading
 from ipt2np.cni.byaddress import KIND, ByAddress
 from ipt2np.cni.cilium import datapath_findings
+from ipt2np.cni.features import Feature
 from ipt2np.cni.kinds import cilium
 from ipt2np.cni.kinds.dialects import GKE_CALICO
 from ipt2np.cni.kinds.networkpolicy import VALIDATORS
@@ -38,6 +39,10 @@ class GkeDataplaneV2(NetworkPolicies):
         "GKE Dataplane V2 (Cilium; match mode fixed, policy CRDs off unless enabled)",
         KIND,
         "sources outside the cluster; pods and nodes by what they are",
+        {
+            Feature.SCTP: Capability(Grade.PARTLY, "whether it is let through is not documented"),
+            Feature.PROTOCOL: Capability(Grade.NOT, "the datapath drops all but TCP, UDP, SCTP and ICMP"),
+        },
         remarks=(
             "CiliumClusterwideNetworkPolicy is there only where the cluster was made with it; it is not used here",
         ),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipt2np.cni.base import Cluster, Identity, PlatformEffect, Profile, Reading
+from ipt2np.cni.base import Capability, Cluster, Grade, Identity, PlatformEffect, Profile, Reading
+from ipt2np.cni.features import Feature
 from ipt2np.cni.kinds.networkpolicy import VALIDATORS, read
 from ipt2np.cni.manifests import load
 from ipt2np.cni.networkpolicies import NetworkPolicies
@@ -12,6 +13,7 @@ from ipt2np.cni.notes import Note, has_blocks, has_portless
 from ipt2np.packets import PacketSpace
 
 API_PAGE = "https://kubernetes.io/docs/concepts/services-networking/network-policies/"
+UNPROMISED = "only where every protocol is accepted from the source; the API does not promise even that"
 EVERYWHERE = (
     PlatformEffect(
         "opens", "node", "any", "the node that runs the pod always reaches it, and the pod itself", API_PAGE
@@ -50,6 +52,16 @@ class Kubernetes(NetworkPolicies):
         "the portable core: what every conforming CNI must do",
         ("networking.k8s.io/v1 NetworkPolicy",),
         "sources outside the cluster; of pods and nodes the API says nothing",
+        {
+            Feature.SOURCE: Capability(Grade.EXACT, "of sources outside the cluster"),
+            Feature.PORT_RANGE: Capability(Grade.EXACT, "by endPort, which not every CNI reads"),
+            Feature.SCTP: Capability(Grade.EXACT, "where the CNI has it"),
+            Feature.ICMP: Capability(Grade.PARTLY, UNPROMISED),
+            Feature.PROTOCOL: Capability(Grade.PARTLY, UNPROMISED),
+            Feature.IN_CLUSTER: Capability(
+                Grade.NOT, "the API leaves open whether an ipBlock matches pods and nodes"
+            ),
+        },
     )
 
     def interpret(

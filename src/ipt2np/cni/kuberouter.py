@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from ipt2np.cni.base import Capability, Grade, PlatformEffect, Profile
+from ipt2np.cni.base import Capability, Grade, Limit, PlatformEffect, Profile
 from ipt2np.cni.byaddress import KIND, ByAddress
-from ipt2np.cni.kinds.kuberouter import KUBE_ROUTER, always
+from ipt2np.cni.features import Feature
+from ipt2np.cni.kinds.kuberouter import KUBE_ROUTER, MOST_MEMBERS, always
 from ipt2np.cni.kubernetes import EVERYWHERE
 from ipt2np.cni.networkpolicies import Writing
 from ipt2np.cni.notes import Note, has_blocks, refuses
@@ -47,7 +48,19 @@ class KubeRouter(ByAddress):
         KIND,
         "every source's address",
         {
-            "reject": Capability(Grade.PARTLY, "every refused packet is rejected, dropped ones too"),
-            "icmp type": Capability(Grade.NOT, "echo requests and errors are always accepted"),
+            Feature.ICMP: Capability(
+                Grade.PARTLY,
+                "only where every protocol is accepted from the source; echo requests and errors always are",
+            ),
+            Feature.ICMP_TYPE: Capability(
+                Grade.NOT, "rules have no ICMP types; echo requests and errors are always accepted"
+            ),
         },
+        (
+            Limit(
+                "networks in a rule",
+                MOST_MEMBERS,
+                "kube-router: pkg/utils/ipset.go; ipset(8), maxelem",
+            ),
+        ),
     )

@@ -10,6 +10,7 @@ from typing import ClassVar
 from ipt2np.cni.base import (
     NODE,
     POD,
+    Capability,
     Cluster,
     Cni,
     EmittedRule,
@@ -17,6 +18,8 @@ from ipt2np.cni.base import (
     Identity,
     Object,
 )
+from ipt2np.cni.capabilities import of_writing
+from ipt2np.cni.features import Feature
 from ipt2np.cni.fitting.blocks import Block, blocks, without_wildcard
 from ipt2np.cni.fitting.cover import ALL_PORTS, Cover, Group, Service, Vocabulary, cover
 from ipt2np.cni.fitting.incluster import admits_class, external, in_cluster_findings
@@ -32,7 +35,7 @@ from ipt2np.cni.fitting.objects import (
     too_large_for_client_side,
 )
 from ipt2np.cni.kinds.networkpolicy import API_VERSION, KIND, PROTOCOLS, validate
-from ipt2np.cni.notes import Note, due
+from ipt2np.cni.notes import Note, always, due
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
@@ -85,6 +88,14 @@ class NetworkPolicies(Cni):
     template = "networkpolicy.yaml.j2"
     writing: ClassVar[Writing] = Writing()
     notes: ClassVar[tuple[Note, ...]] = ()
+
+    def derived(self) -> Mapping[Feature, Capability]:
+        """By what a NetworkPolicy can say, and how it is written here."""
+        return of_writing(WORDS, self.writing)
+
+    def remarks(self) -> tuple[str, ...]:
+        """The profile's, and what is told with every policy."""
+        return (*self.profile.remarks, *(note.message for note in self.notes if note.when is always))
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """One NetworkPolicy, or several that add up where one would be too large."""

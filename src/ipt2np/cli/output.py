@@ -1,0 +1,19 @@
+"""Standard output, which may go away or be full."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def print_text(text: str) -> None:
+    """Writes to standard output. A reader that went away has all that it wanted; a full disk is an error."""
+    from ipt2np.errors import UsageError
+
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise UsageError(f"standard output cannot be written: {error.strerror or error}") from None
