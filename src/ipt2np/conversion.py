@@ -71,8 +71,10 @@ class Draft:
     fitted: Fitted
     findings: tuple[Finding, ...]
     text: str
-    opened: tuple[Opened, ...] = ()
-    """What the platform lets in beside the policy and against the host."""
+
+    def opened(self) -> tuple[Opened, ...]:
+        """What the platform lets in beside the policy and against the host."""
+        return tuple(_opened(self.decision, self.cni))
 
 
 @dataclass(frozen=True)
@@ -110,14 +112,13 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
     names = ", ".join(dict.fromkeys(ruleset.file for ruleset in every))
     source = ", ".join(dict.fromkeys(f"{ruleset.file} sha256:{ruleset.sha256[:16]}" for ruleset in every))
     fitted = cni.fit(plan, options.identity, options.cluster, source)
-    opened = tuple(_opened(decision, cni))
     findings = [
         *decision_findings(decision, options.in_doubt),
         *fact_findings(decision),
         *stateless_findings(decision),
         *frame_findings(decision),
         *_selector_findings(options),
-        *_platform_findings(decision, cni, opened),
+        *_platform_findings(decision, cni),
         *fitted.findings,
     ]
     findings = by_frame(findings, decision.frames)
@@ -128,7 +129,7 @@ def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset]
         f"{names}: INPUT as ingress of the pods that replace the host; made by ipt2np {options.version}".rstrip(),
         decision.frames,
     )
-    return Draft(options, cni, decision, plan, fitted, tuple(findings), text, opened)
+    return Draft(options, cni, decision, plan, fitted, tuple(findings), text)
 
 
 def _check_subjects(assumptions: Assumptions, rulesets: Sequence[Ruleset]) -> None:
@@ -163,7 +164,7 @@ def _opened(decision: Decision, cni: Cni) -> Iterator[Opened]:
                 yield Opened(effect, packets)
 
 
-def _platform_findings(decision: Decision, cni: Cni, opened: Sequence[Opened]) -> list[Finding]:
+def _platform_findings(decision: Decision, cni: Cni) -> list[Finding]:
     """What the platform does whatever the policy says: whose address it shows, and what it lets in."""
     return [
         Finding(
@@ -177,7 +178,7 @@ def _platform_findings(decision: Decision, cni: Cni, opened: Sequence[Opened]) -
                 f"{each.effect.statement}, whatever a policy says; the host refuses {protocols_text(each.packets)}",
                 remedy("N2P415"),
             )
-            for each in opened
+            for each in _opened(decision, cni)
         ),
     ]
 
