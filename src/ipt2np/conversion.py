@@ -85,8 +85,10 @@ class Draft:
     fitted: Fitted
     findings: tuple[Finding, ...]
     text: str
-    opened: tuple[Opened, ...] = ()
-    """What the platform lets in beside the policy and against the host."""
+
+    def opened(self) -> tuple[Opened, ...]:
+        """What the platform lets in beside the policy and against the host."""
+        return tuple(_opened(self.decision, self.cni))
 
 
 @dataclass(frozen=True)
@@ -157,12 +159,11 @@ def fitted_to(prepared: Prepared, cni: Cni) -> Draft:
     cluster = options.cluster if cni.match_modes else replace(options.cluster, cidr_match=frozenset())
     options = replace(options, identity=identity, cluster=cluster)
     fitted = cni.fit(prepared.plan, identity, options.cluster, prepared.source)
-    opened = tuple(_opened(decision, cni))
     findings = by_frame(
         [
             *prepared.findings,
             *_scope_findings(options),
-            *_platform_findings(decision, cni, opened),
+            *_platform_findings(decision, cni),
             *fitted.findings,
         ],
         decision.frames,
@@ -171,7 +172,7 @@ def fitted_to(prepared: Prepared, cni: Cni) -> Draft:
     whose = "the pods that replace the host" if options.scope is Scope.POD else "the host itself"
     header = f"{prepared.files}: INPUT as ingress of {whose}; made by ipt2np {options.version}"
     text = render(cni, fitted, header.rstrip(), decision.frames, options.templates)
-    return Draft(options, cni, decision, prepared.plan, fitted, tuple(findings), text, opened)
+    return Draft(options, cni, decision, prepared.plan, fitted, tuple(findings), text)
 
 
 def draft(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset] = ()) -> Draft:
@@ -234,7 +235,7 @@ def _opened(decision: Decision, cni: Cni) -> Iterator[Opened]:
                 yield Opened(effect, packets)
 
 
-def _platform_findings(decision: Decision, cni: Cni, opened: Sequence[Opened]) -> list[Finding]:
+def _platform_findings(decision: Decision, cni: Cni) -> list[Finding]:
     """What the platform does whatever the policy says: whose address it shows, and what it lets in."""
     return [
         Finding(
@@ -248,7 +249,7 @@ def _platform_findings(decision: Decision, cni: Cni, opened: Sequence[Opened]) -
                 f"{each.effect.statement}, whatever a policy says; the host refuses {protocols_text(each.packets)}",
                 remedy("N2P415"),
             )
-            for each in opened
+            for each in _opened(decision, cni)
         ),
     ]
 

@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 from ipt2np import conversion as conversion_module
 from ipt2np.cli.convert import convert as convert_command
 from ipt2np.cli.main import app
+from ipt2np.cni.registry import CNIS
 from ipt2np.conversion import Draft
 from tests.dumps import dump, table
 
@@ -484,7 +485,7 @@ _PLACE = {
 _TEXT = {"type": "string", "minLength": 1}
 _VERDICT = {"enum": ["equal", "narrower", "wider", "differs"]}
 _RANGES = {"type": "string", "pattern": r"^(any|\d+(-\d+)?(,\d+(-\d+)?)*)$"}
-_PROTOCOL = {"type": "string", "pattern": r"^(tcp|udp|sctp|icmp|icmpv6|any|\d+)$"}
+_PROTOCOL = {"type": "string", "pattern": r"^(tcp|udp|sctp|icmp|icmpv6|any|\d+(-\d+)?(,\d+(-\d+)?)*)$"}
 
 
 def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -500,6 +501,16 @@ def _list(items: dict[str, Any], least: int = 0) -> dict[str, Any]:
     return {"type": "array", "items": items, "minItems": least}
 
 
+_SOURCES = _list({"type": "string", "pattern": "^[0-9a-f.:]+/[0-9]+$"}, 1)
+_WITNESS = _object({"source": _TEXT, "protocol": {"type": "string", "pattern": r"^(tcp|udp|sctp|icmp|icmpv6|\d+)$"}}, {
+    name: {"type": "integer", "minimum": 0} for name in ("port", "source_port", "icmp_type", "icmp_code")
+})  # fmt: skip
+_PACKETS = {
+    "ports": _RANGES, "source_ports": _RANGES,
+    "icmp": _list({"type": "string", "pattern": r"^(any|[\d,-]+)(/[\d,-]+)?$"}),
+    "interface": _TEXT,
+}  # fmt: skip
+
 SCHEMA = _object({
     "schema": {"const": 1},
     "command": {"const": "convert"},
@@ -508,7 +519,7 @@ SCHEMA = _object({
         "path": _TEXT, "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
         "rules": {"type": "integer", "minimum": 0}}), 1)}),
     "target": _object({"cni": _TEXT, "objects": _list(_object(
-        {"apiVersion": _TEXT, "kind": _TEXT, "namespace": _TEXT, "name": _TEXT}), 1)}),
+        {"apiVersion": _TEXT, "kind": _TEXT, "name": _TEXT}, {"namespace": _TEXT}), 1)}),
     "assumptions": _list(_object({"id": _TEXT, "value": _TEXT, "statement": _TEXT, "lines": _list(_PLACE)})),
     "services": _list(_object({
         "protocol": _PROTOCOL, "port": _RANGES, "target_port": _RANGES, "lines": _list(_PLACE, 1)})),
@@ -520,7 +531,9 @@ SCHEMA = _object({
     "platform": _list(_object({
         "effect": {"enum": ["opens", "closes"]}, "source_class": {"enum": ["external", "pod", "node", "any"]},
         "protocol": _PROTOCOL,
-        "statement": _TEXT, "reference": _TEXT})),
+        "statement": _TEXT, "reference": _TEXT},
+        {"witness": _WITNESS,
+         "packets": _list(_object({"source": _SOURCES, "protocol": _PROTOCOL}, _PACKETS), 1)})),
     "proof": _object({
         "verdict": _VERDICT,
         "by_class": {"type": "object", "additionalProperties": False, "required": ["external"],
@@ -528,14 +541,11 @@ SCHEMA = _object({
         "differences": _list(_object(
             {"effect": {"enum": ["closes", "opens"]}, "certain": {"type": "boolean"},
              "source_class": {"enum": ["external", "pod", "node", "any"]},
-             "source": _list({"type": "string", "pattern": "^[0-9a-f.:]+/[0-9]+$"}, 1),
+             "source": _SOURCES,
              "protocol": _PROTOCOL,
-             "witness": _object({"source": _TEXT, "protocol": _PROTOCOL}, {
-                 name: {"type": "integer", "minimum": 0} for name in ("port", "source_port", "icmp_type", "icmp_code")}),
+             "witness": _WITNESS,
              "findings": _list({"type": "string", "pattern": "^N2P[0-9]{3}$"}, 1)},
-            {"ports": _RANGES, "source_ports": _RANGES,
-             "icmp": _list({"type": "string", "pattern": r"^(any|[\d,-]+)(/[\d,-]+)?$"}),
-             "interface": _TEXT}))}),
+            _PACKETS))}),
     "findings": _list(_object(
         {"code": {"type": "string", "pattern": "^N2P[0-9]{3}$"}, "severity": {"enum": ["error", "warning", "info"]},
          "message": _TEXT, "remedy": _TEXT},
@@ -543,7 +553,7 @@ SCHEMA = _object({
     "ledger": _list(_object({
         "file": _TEXT, "line": {"type": "integer", "minimum": 1},
         "fate": {"enum": ["unreachable", "not-applicable", "lost", "approximated", "assumed", "kept"]},
-        "emitted": _list({"type": "string", "pattern": r"^NetworkPolicy/[a-z0-9-]+/[a-z0-9.-]+#/spec/ingress/\d+$"})})),
+        "emitted": _list({"type": "string", "pattern": r"^(Cilium)?NetworkPolicy/[a-z0-9-]+/[a-z0-9.-]+#/spec/ingress(Deny)?/\d+$"})})),
 })  # fmt: skip
 
 
@@ -554,7 +564,7 @@ def validate(report: dict[str, Any]) -> None:
 
 def report_of(host: Host, *arguments: str) -> dict[str, Any]:
     place = host.folder / "report.json"
-    result = host.run(*arguments, "--report", str(place))
+    result = host.run(*arguments, "--report", str(place), "--fail-on", "never")
     assert result.exit_code == 0, result.stderr
     found = json.loads(place.read_text(encoding="ascii"))
     assert isinstance(found, dict)
@@ -571,6 +581,59 @@ def test_the_report_of_every_sample_has_the_promised_shape(host: Host, sample: s
     assert report["input"]["files"][0]["rules"] == len(rules)
     codes = {finding["code"] for finding in report["findings"]}
     assert all(set(difference["findings"]) <= codes for difference in report["proof"]["differences"])
+
+
+@pytest.mark.parametrize("sample", ["web-server", "mail-server"])
+@pytest.mark.parametrize("cni", CNIS)
+def test_the_report_for_every_cni_has_the_promised_shape(host: Host, cni: str, sample: str) -> None:
+    families = [str(SAMPLES / f"{sample}.v4"), "--rules6", str(SAMPLES / f"{sample}.v6")]
+    inside = ["--pod-cidr", "10.244.0.0/16", "--node-cidr", "192.168.7.0/24", "--interface", "eth0"]
+    report = report_of(host, *families, *inside, "--cni", cni)
+    validate(report)
+    assert report["target"]["cni"] == cni
+    assert report["proof"]["by_class"]["external"] == report["proof"]["verdict"]
+    codes = {finding["code"] for finding in report["findings"]}
+    assert all(set(difference["findings"]) <= codes for difference in report["proof"]["differences"])
+
+
+def test_an_object_without_a_namespace_has_none_in_the_report(host: Host) -> None:
+    banned = ",".join(f"10.{n >> 7}.{(n & 127) * 2}.{n * 37 % 250 + 1}" for n in range(300))
+    rules = host.write("rules.v4", dump(f"-A INPUT -s {banned} -p tcp -m tcp --dport 80 -j ACCEPT"))
+    report = report_of(host, str(rules), "--cni", "cilium")
+    validate(report)
+    assert [(each["kind"], each.get("namespace")) for each in report["target"]["objects"]] == [
+        ("CiliumCIDRGroup", None),
+        ("CiliumNetworkPolicy", "default"),
+    ]
+
+
+def test_what_the_platform_opens_against_the_host_is_told_with_its_packets(host: Host) -> None:
+    (opens,) = (
+        effect
+        for effect in report_of(host, str(host.write("rules.v4", WEB)), "--cni", "kube-router")["platform"]
+        if "packets" in effect
+    )
+    assert (opens["effect"], opens["source_class"], opens["protocol"]) == ("opens", "any", "icmp")
+    assert [(each["protocol"], each["icmp"]) for each in opens["packets"]] == [("icmp", ["8"])]
+    assert opens["witness"] == {"source": "0.0.0.1", "protocol": "icmp", "icmp_type": 8, "icmp_code": 0}
+
+
+def test_a_difference_says_whose_the_sources_are(host: Host) -> None:
+    rules = host.write("rules.v4", dump("-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 80 -j ACCEPT"))
+    report = report_of(
+        host, str(rules), "--cni", "cilium", "--pod-cidr", "10.9.0.0/16", "--node-cidr", "10.8.0.1"
+    )
+    assert report["proof"]["by_class"] == {"external": "equal", "pod": "equal", "node": "equal"}
+    report = report_of(
+        host, str(rules), "--cni", "cilium", "--pod-cidr", "10.0.0.0/7", "--node-cidr", "10.8.0.1"
+    )
+    assert report["proof"]["by_class"] == {"external": "equal", "pod": "narrower", "node": "equal"}
+    (difference,) = report["proof"]["differences"]
+    assert (difference["source_class"], difference["certain"], difference["source"]) == (
+        "pod",
+        True,
+        ["10.0.0.0/8"],
+    )
 
 
 def test_a_report_of_two_files_tells_them_apart(host: Host) -> None:

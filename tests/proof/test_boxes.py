@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import combinations
 
 import pytest
@@ -14,6 +15,7 @@ from ipt2np.proof.boxes import Box, boxes, describe
 from tests.packets.universe import RECIPES, Recipe
 from tests.sample_hosts import HOSTS, drafted
 
+NAMED = ("tcp", "udp", "sctp", "icmp", "icmpv6", "any")
 EXAMPLES = settings(max_examples=150, derandomize=True, deadline=None)
 
 
@@ -77,6 +79,27 @@ def test_the_witness_of_a_box_is_in_the_box(recipe: Recipe) -> None:
         )
         assert witness.get("port", 1) == box.ports[0][0] or "port" not in witness
         assert ("port" in witness) == (box.protocols[0][0] in (*PROTOCOLS.values(), 33, 136))
+
+
+@EXAMPLES
+@given(RECIPES)
+def test_a_box_by_protocol_is_the_same_packets(recipe: Recipe) -> None:
+    space = PacketSpace()
+    for box in boxes(recipe(space).packets):
+        union = space.nothing
+        for each in box.by_protocol():
+            part = packets_of(space, each)
+            assert part and not part & union
+            assert each.protocol in NAMED or not re.search("[a-z]", each.protocol)
+            union |= part
+        assert union == packets_of(space, box)
+
+
+def test_an_icmp_witness_says_type_and_code() -> None:
+    space = PacketSpace()
+    pings = space.family(4) & space.value(Field.PROTOCOL, 1) & space.value(Field.ICMP_TYPE, 8)
+    (box,) = boxes(pings)
+    assert box.witness() == {"source": "0.0.0.0", "protocol": "icmp", "icmp_type": 8, "icmp_code": 0}
 
 
 def test_no_packet_makes_no_box() -> None:

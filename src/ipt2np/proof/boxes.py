@@ -40,6 +40,19 @@ class Box:
             protocol_name(low) if low == high else f"{low}-{high}" for low, high in self.protocols
         )
 
+    def by_protocol(self) -> Iterator[Box]:
+        """The box as one for each protocol that has a name, and one for all others together."""
+        if self.protocols == ((0, 255),):
+            yield self
+            return
+        numbers = {number for low, high in self.protocols for number in range(low, high + 1)}
+        named = sorted(number for number in numbers if not protocol_name(number).isdigit())
+        for number in named:
+            yield replace(self, protocols=((number, number),))
+        others = merged((number, number) for number in numbers - set(named))
+        if others:
+            yield replace(self, protocols=others)
+
     def witness(self) -> dict[str, str | int]:
         """One packet of the box, the lowest in every field."""
         low = self.protocols[0][0]
@@ -52,7 +65,7 @@ class Box:
             if not whole(self.source_ports):
                 result["source_port"] = max(self.source_ports[0][0], 1)
         if low in ICMP and self.icmp:
-            result["icmp"] = f"{self.icmp[0][0][0]}/{self.icmp[0][1][0]}"
+            result["icmp_type"], result["icmp_code"] = self.icmp[0][0][0], self.icmp[0][1][0]
         if self.interface:
             result["interface"] = self.interface
         return result

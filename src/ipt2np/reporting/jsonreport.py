@@ -12,7 +12,7 @@ from ipt2np.findings import Finding
 from ipt2np.findings.collect import publications, relied_on, statement_of
 from ipt2np.frames import Found
 from ipt2np.packets.intervals import Range
-from ipt2np.proof.boxes import Box, boxes, whole
+from ipt2np.proof.boxes import PORTED, Box, boxes, whole
 from ipt2np.proof.prove import ProvenDifference, impossible_sources
 from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED
 from ipt2np.rules.model import Rule
@@ -61,7 +61,11 @@ def report(conversion: Conversion, version: str) -> dict[str, Any]:
         "proof": {
             "verdict": conversion.proof.verdict.value,
             "by_class": {name: verdict.value for name, verdict in conversion.proof.by_class.items()},
-            "differences": [_difference(each) for each in conversion.proof.differences],
+            "differences": [
+                _difference(each, box)
+                for each in conversion.proof.differences
+                for box in each.box.by_protocol()
+            ],
         },
         "findings": [_finding(each) for each in conversion.findings],
         "ledger": [
@@ -91,9 +95,11 @@ def _platform(effect: PlatformEffect, draft: Draft) -> dict[str, Any]:
         "reference": effect.reference,
     }
     impossible = impossible_sources(draft.decision)
-    found = [box for each in draft.opened if each.effect is effect for box in boxes(each.packets, impossible)]
+    found = [
+        box for each in draft.opened() if each.effect is effect for box in boxes(each.packets, impossible)
+    ]
     if found:
-        result["packets"] = [_box(box) for box in found]
+        result["packets"] = [_box(part) for box in found for part in box.by_protocol()]
         result["witness"] = found[0].witness()
     return result
 
@@ -136,13 +142,13 @@ def _icmp(box: Box) -> list[str]:
     ]
 
 
-def _difference(each: ProvenDifference) -> dict[str, Any]:
+def _difference(each: ProvenDifference, box: Box) -> dict[str, Any]:
     return {
         "effect": each.effect.value,
         "certain": each.certain,
         "source_class": each.source_class,
-        **_box(each.box),
-        "witness": each.box.witness(),
+        **_box(box),
+        "witness": box.witness(),
         "findings": list(each.findings),
     }
 
@@ -151,9 +157,9 @@ def _box(box: Box) -> dict[str, Any]:
     result: dict[str, Any] = {
         "source": box.named.to_cidrs(),
         "protocol": box.protocol,
-        "ports": ranges_text(box.ports),
-        "source_ports": ranges_text(box.source_ports),
     }
+    if any(low <= ported <= high for low, high in box.protocols for ported in PORTED):
+        result |= {"ports": ranges_text(box.ports), "source_ports": ranges_text(box.source_ports)}
     if box.icmp:
         result["icmp"] = _icmp(box)
     if box.interface:

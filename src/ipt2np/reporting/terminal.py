@@ -89,7 +89,7 @@ def verdict_lines(conversion: Conversion) -> Iterator[Text]:
 def _also_opened(conversion: Conversion) -> str:
     """What the platform lets in beside the policy and against the host, as the end of a verdict."""
     opened = conversion.draft.decision.space.nothing
-    for each in conversion.draft.opened:
+    for each in conversion.draft.opened():
         opened |= each.packets
     return f"; the platform also opens {protocols_text(opened)}" if opened else ""
 
