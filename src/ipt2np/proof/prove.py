@@ -103,7 +103,10 @@ def prove(
         for effect, some in differing.items():
             _explained(effect, some if name == EXTERNAL else some & answered, name, findings)
         differing = {effect: some & answered for effect, some in differing.items()}
-        if name == EXTERNAL or not (packets & reading.undefined & _named(decision)):
+        # Services that are open for external sources too are outside every verdict; what is open for a class alone
+        # leaves it without one.
+        own = (packets & decision.judged & reading.undefined) - readings[EXTERNAL].undefined.some(Field.SOURCE)
+        if name == EXTERNAL or not own.meets(_named(decision)):
             by_class[name] = Verdict.of(bool(differing[Difference.CLOSES]), bool(differing[Difference.OPENS]))
         for effect, certainly in ((Difference.CLOSES, must), (Difference.OPENS, ~may)):
             # What is told of external sources holds for every address that may be theirs: it is not told twice.
@@ -117,7 +120,7 @@ def prove(
 
 
 def _named(decision: Decision) -> PacketSet:
-    """Packets of the protocols that a policy can name; what others mean is left open for every class."""
+    """Packets of the protocols that a policy can name."""
     return decision.space.values(Field.PROTOCOL, ((6, 6), (17, 17), (132, 132)))
 
 
