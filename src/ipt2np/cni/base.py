@@ -145,6 +145,14 @@ class Cni(ABC):
     """False where a provider sets how CIDRs are matched."""
     platform: ClassVar[Sequence[PlatformEffect]] = ()
 
+    def always(self, space: PacketSpace) -> PacketSet:
+        """New connections that the platform lets in whatever a policy says."""
+        result = space.nothing
+        for effect in self.platform:
+            if effect.packets is not None:
+                result |= effect.packets(space)
+        return result
+
     @abstractmethod
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """The plan as objects of this target."""

@@ -17,7 +17,7 @@ class KubeRouter(ByAddress):
 
     name = "kube-router"
     dialect = KUBE_ROUTER
-    writing = Writing(excepts=False, halved=(6,))
+    writing = Writing(excepts=False, halved=(6,), rejects=True)
     platform = (
         *EVERYWHERE,
         PlatformEffect(

@@ -65,6 +65,8 @@ class Writing:
     """True where CIDRs are compared with external sources only."""
     halved: tuple[int, ...] = ()
     """Families whose all-addresses block means less than that and is written as its two halves."""
+    rejects: bool = False
+    """True where refused packets are answered as REJECT does."""
     entries_per_source: int = 0
     """How many (protocol, port range) entries one source may have; 0 is no limit."""
 
@@ -90,8 +92,9 @@ class NetworkPolicies(Cni):
         objects, emitted = fitting.objects(identity, source_note)
         for each in objects:
             validate(each)
+        left = fitting.cover.left - self.always(plan.space)
         findings = (
-            *losses(plan, Manner("a NetworkPolicy", WORDS), fitting.cover.left),
+            *losses(plan, Manner("a NetworkPolicy", WORDS, rejects=self.writing.rejects), left),
             *fitting.findings(),
             *object_findings(objects, identity),
             *due(self.notes, plan, objects),
