@@ -345,7 +345,7 @@ class _Fitting:
         if self.expanded:
             result.append(Finding("N2P412", "port ranges are written port by port", remedy("N2P412")))
         if self.writing.by_identity:
-            result += in_cluster_findings(plan, self.cluster, self.admitted)
+            result += in_cluster_findings(plan, self.cluster, self.admitted, self.cover.left)
         return result
 
 
