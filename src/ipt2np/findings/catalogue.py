@@ -302,6 +302,10 @@ _CODES = (
     Code("N2P420", _I, "what the policy costs",
          "Cilium keeps an entry for each source and port (ranges in parts) in a map of fixed size for each pod.",
          "None needed while there is room; other policies that select the pods need entries too."),
+    Code("N2P421", _W, "ICMP errors of admitted connections are dropped",
+         "The CNI does not know ICMP errors for a part of the connection that they are about, as the host's conntrack does. Where only ports "
+         "are admitted they do not arrive: a path with a smaller MTU shows as connections that hang.",
+         "Keep the MTU the same on the whole path, or clamp the MSS of TCP."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}
