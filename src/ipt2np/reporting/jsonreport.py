@@ -38,8 +38,7 @@ def report(conversion: Conversion, version: str) -> dict[str, Any]:
                 {
                     "apiVersion": each["apiVersion"],
                     "kind": each["kind"],
-                    "namespace": each["metadata"]["namespace"],
-                    "name": each["metadata"]["name"],
+                    **{key: each["metadata"][key] for key in ("namespace", "name") if key in each["metadata"]},
                 }
                 for each in draft.fitted.objects
             ],
