@@ -254,6 +254,12 @@ def _platform_findings(decision: Decision, cni: Cni) -> list[Finding]:
     ]
 
 
+def _with_platform(drafted: Draft, readings: Mapping[str, Reading]) -> Mapping[str, Reading]:
+    """The readings with what the platform lets in of the packets that the host accepts: no policy closes those."""
+    held = drafted.cni.always(drafted.decision.space) & drafted.decision.must_accept
+    return {name: Reading(each.admits | held, each.undefined) for name, each in readings.items()}
+
+
 def conclude(drafted: Draft, text: str) -> Conversion:
     """Read ``text`` back as the target reads it and prove it against the decision.
 
@@ -265,6 +271,7 @@ def conclude(drafted: Draft, text: str) -> Conversion:
         readings = drafted.cni.interpret(text, options.identity, options.cluster, drafted.decision.space)
     except PolicyFault as fault:
         raise InternalError(f"the emitted policy is not valid: {fault}") from None
+    readings = _with_platform(drafted, readings)
     readings = as_assumed(readings, options.assumptions, options.cluster, drafted.decision.space)
     proof = prove(drafted.decision, readings, drafted.findings, options.cluster)
     fates = ledger(drafted.decision, drafted.fitted, readings, options.cluster)

@@ -12,7 +12,7 @@ from ipt2np.cni.kinds.networkpolicy import VALIDATORS
 from ipt2np.cni.kubernetes import EVERYWHERE
 from ipt2np.cni.manifests import load
 from ipt2np.cni.networkpolicies import NetworkPolicies, Writing
-from ipt2np.cni.notes import Note, accepts_both_families, always, has_blocks
+from ipt2np.cni.notes import Note, accepts_both_families, always, has_blocks, has_ports
 from ipt2np.packets import PacketSpace
 
 EKS_PAGE = "https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html"
@@ -40,6 +40,12 @@ class AwsVpcCni(NetworkPolicies):
             "N2P418",
             "blocks have no exceptions: an except would deny its range to every rule of the pod",
             has_blocks,
+        ),
+        Note(
+            "N2P423",
+            "ICMP errors of admitted connections, fragmentation needed among them, are dropped unless a rule without ports "
+            "admits their sender",
+            has_ports,
         ),
         Note(
             "N2P411",

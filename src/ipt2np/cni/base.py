@@ -172,6 +172,14 @@ class Cni(ABC):
         """What a user must know before choosing it."""
         return self.profile.remarks
 
+    def always(self, space: PacketSpace) -> PacketSet:
+        """New connections that the platform lets in whatever a policy says."""
+        result = space.nothing
+        for effect in self.platform:
+            if effect.packets is not None:
+                result |= effect.packets(space)
+        return result
+
     @abstractmethod
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """The plan as objects of this target."""

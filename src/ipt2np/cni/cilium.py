@@ -131,7 +131,12 @@ class Cilium(Cni):
         objects, emitted = fitting.objects(source_note)
         for each in objects:
             cilium.VALIDATORS[each["apiVersion"], each["kind"]](each)
-        findings = (*fitting.findings(), *self._datapath(plan), *self._cost(objects, identity))
+        findings = (
+            *fitting.findings(),
+            *_ranges(objects),
+            *self._datapath(plan),
+            *self._cost(objects, identity),
+        )
         return Fitted(tuple(objects), tuple(emitted), findings)
 
     def interpret(
@@ -202,6 +207,21 @@ class CiliumHost(Cilium):
             remedy("N2P417"),
         )
         return replace(fitted, findings=(*fitted.findings, note))
+
+
+def _ranges(objects: Sequence[Object]) -> list[Finding]:
+    """Agents that do not know endPort take the first port of a range."""
+    rules = [
+        rule for each in objects for name in ("ingress", "ingressDeny") for rule in each["spec"].get(name, [])
+    ]
+    entries = [port for rule in rules for listed in rule.get("toPorts", []) for port in listed["ports"]]
+    if not any("endPort" in port for port in entries):
+        return []
+    message = (
+        "port ranges are written with endPort, of which Cilium before 1.17 (AKS before Kubernetes 1.32) reads the first "
+        "port only"
+    )
+    return [Finding("N2P403", message, "check the version of Cilium")]
 
 
 def datapath_findings(plan: PolicyPlan, of_sctp: str) -> list[Finding]:
@@ -305,9 +325,7 @@ class _Fitting:
     def _allow(self, group: Group) -> Iterator[_Rule]:
         space, everything = self.space, self.space.everything
         packets = group.packets(space)
-        services = space.nothing
-        for service in group.services:
-            services |= service.packets(space)
+        services = _services(group, space)
         if len(group.sources) == 2 and all(allowed == everything for _, allowed in group.sources.values()):
             self._admit(services, POD, NODE)
             peers = [{"fromEntities": ["all"]} if group.services[0].protocol is None else {}]
@@ -443,7 +461,7 @@ class _Fitting:
         """What is lost and opened by the words, and by matching identities."""
         return [
             *losses(self.plan, Manner("a CiliumNetworkPolicy", WORDS), self._lost()),
-            *in_cluster_findings(self.plan, self.cluster, self.admitted),
+            *in_cluster_findings(self.plan, self.cluster, self.admitted, self.left),
         ]
 
     def _lost(self) -> PacketSet:
@@ -451,6 +469,17 @@ class _Fitting:
         space = self.space
         known = space.values(Field.PROTOCOL, ((1, 1), (6, 6), (17, 17), (58, 58), (132, 132)))
         return self.left & known
+
+
+def _services(group: Group, space: PacketSpace) -> PacketSet:
+    """The packets of a group's services, ICMP messages of their own family only."""
+    result = space.nothing
+    for service in group.services:
+        packets = service.packets(space)
+        if service.protocol in (1, 58):
+            packets &= space.family(4 if service.protocol == 1 else 6)
+        result |= packets
+    return result
 
 
 def _ports(group: Group) -> list[Object]:

@@ -103,8 +103,9 @@ class NetworkPolicies(Cni):
         objects, emitted = fitting.objects(identity, source_note)
         for each in objects:
             validate(each)
+        left = fitting.cover.left - self.always(plan.space)
         findings = (
-            *losses(plan, Manner("a NetworkPolicy", WORDS, rejects=self.writing.rejects), fitting.cover.left),
+            *losses(plan, Manner("a NetworkPolicy", WORDS, rejects=self.writing.rejects), left),
             *fitting.findings(),
             *object_findings(objects, identity),
             *due(self.notes, plan, objects),
@@ -356,7 +357,7 @@ class _Fitting:
         if self.expanded:
             result.append(Finding("N2P412", "port ranges are written port by port", remedy("N2P412")))
         if self.writing.by_identity:
-            result += in_cluster_findings(plan, self.cluster, self.admitted)
+            result += in_cluster_findings(plan, self.cluster, self.admitted, self.cover.left)
         return result
 
 

@@ -59,6 +59,11 @@ def has_portless(plan: PolicyPlan, objects: Sequence[Object]) -> bool:
     return any("ports" not in rule for rule in _rules(objects))
 
 
+def has_ports(plan: PolicyPlan, objects: Sequence[Object]) -> bool:
+    """Where some rule admits ports, and not every protocol."""
+    return any("ports" in rule for rule in _rules(objects))
+
+
 def accepts_sctp(plan: PolicyPlan, objects: Sequence[Object]) -> bool:
     """Where SCTP is accepted by name, not only with everything."""
     return any(port.get("protocol") == "SCTP" for rule in _rules(objects) for port in rule.get("ports", []))

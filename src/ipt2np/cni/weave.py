@@ -6,7 +6,7 @@ from ipt2np.cni.base import Profile
 from ipt2np.cni.byaddress import KIND, ByAddress
 from ipt2np.cni.kinds.dialects import WEAVE
 from ipt2np.cni.networkpolicies import Writing
-from ipt2np.cni.notes import Note, always
+from ipt2np.cni.notes import Note, accepts_sctp, always
 
 
 class Weave(ByAddress):
@@ -23,6 +23,11 @@ class Weave(ByAddress):
             "Weave Net is archived (last release 2.8.1, 2021): nobody mends it, and it fails on hosts with nf_tables",
             always,
             "move to a CNI that is maintained",
+        ),
+        Note(
+            "N2P414",
+            "whether Weave's policy controller handles SCTP is not documented; the host accepts some",
+            accepts_sctp,
         ),
     )
     profile = Profile("Weave Net (archived)", KIND, "every source's address, IPv4 only")

@@ -309,6 +309,10 @@ _CODES = (
     Code("N2P422", _W, "a host policy can lock you out",
          "The policy filters what reaches the node itself, also what keeps the cluster going: the kubelet, the CNI, health checks, ssh.",
          "Apply it to one node first, with console access, and compare with what its own ports need."),
+    Code("N2P423", _W, "ICMP errors of admitted connections are dropped",
+         "The CNI does not know ICMP errors for a part of the connection that they are about, as the host's conntrack does. Where only ports "
+         "are admitted they do not arrive: a path with a smaller MTU shows as connections that hang.",
+         "Keep the MTU the same on the whole path, or clamp the MSS of TCP."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}

@@ -105,7 +105,7 @@ def prove(
         differing = {effect: some & answered for effect, some in differing.items()}
         # Services that are open for external sources too are outside every verdict; what is open for a class alone
         # leaves it without one.
-        own = packets & reading.undefined - readings[EXTERNAL].undefined.some(Field.SOURCE)
+        own = (packets & decision.judged & reading.undefined) - readings[EXTERNAL].undefined.some(Field.SOURCE)
         if name == EXTERNAL or not own.meets(_named(decision)):
             by_class[name] = Verdict.of(bool(differing[Difference.CLOSES]), bool(differing[Difference.OPENS]))
         for effect, certainly in ((Difference.CLOSES, must), (Difference.OPENS, ~may)):

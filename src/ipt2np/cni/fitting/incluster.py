@@ -99,17 +99,21 @@ def external(
 
 
 def in_cluster_findings(
-    plan: PolicyPlan, cluster: Cluster, admitted: Mapping[str, PacketSet]
+    plan: PolicyPlan, cluster: Cluster, admitted: Mapping[str, PacketSet], left: PacketSet
 ) -> list[Finding]:
-    """What is lost and opened of sources inside the cluster, given what the policy admits of each class."""
+    """What is lost and opened of sources inside the cluster, given what the policy admits of each class.
+
+    ``left`` is lost of every source, for a cause of its own.
+    """
     space = plan.space
     allowance = plan.allow_only()
+    due = allowance.wanted - left
     result: list[Finding] = []
     lost, opened = [], []
     for name, packets in admitted.items():
         mine = packets_of(space, cluster, name)
-        if (allowance.wanted - packets) & mine:
-            lost.append(Predicted(Difference.CLOSES, allowance.wanted - packets, (name,)))
+        if (due - packets) & mine:
+            lost.append(Predicted(Difference.CLOSES, due - packets, (name,)))
         if (packets & mine & (plan.judged | _unspoken(plan))) - allowance.wanted:
             opened.append(Predicted(Difference.OPENS, packets - allowance.wanted, (name,)))
     if lost:
