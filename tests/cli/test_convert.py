@@ -553,7 +553,9 @@ SCHEMA = _object({
     "ledger": _list(_object({
         "file": _TEXT, "line": {"type": "integer", "minimum": 1},
         "fate": {"enum": ["unreachable", "not-applicable", "lost", "approximated", "assumed", "kept"]},
-        "emitted": _list({"type": "string", "pattern": r"^(Cilium)?NetworkPolicy/[a-z0-9-]+/[a-z0-9.-]+#/spec/ingress(Deny)?/\d+$"})})),
+        "emitted": _list({
+            "type": "string",
+            "pattern": r"^(Cilium)?NetworkPolicy/[a-z0-9-]+/[a-z0-9.-]+#/spec/ingress(Deny)?/\d+$"})})),
 })  # fmt: skip
 
 
