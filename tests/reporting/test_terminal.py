@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def protocols(space: PacketSpace, *numbers: int) -> PacketSet:
     return space.values(Field.PROTOCOL, merged((number, number) for number in numbers))
 
 
-OUTSIDE = {
+OUTSIDE: Mapping[str, Callable[[PacketSpace], PacketSet]] = {
     "TCP, UDP, SCTP": lambda space: ~protocols(space, 6, 17, 132),
     "TCP, UDP, SCTP, ICMP": lambda space: space.values(
         Field.PROTOCOL, complement(merged((n, n) for n in (1, 6, 17, 58, 132)), 255)
