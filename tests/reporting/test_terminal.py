@@ -43,6 +43,12 @@ def test_a_cni_that_compares_addresses_does_not_ask_whose_they_are(cni: str) -> 
     ]
 
 
+def test_a_cni_without_ipv6_has_a_verdict_on_pods_and_nodes_for_ipv4() -> None:
+    assert told(WEB, cni="weave") == [
+        "host: equal — the policy admits exactly what iptables accepts (every protocol of IPv4, whoever sends it)"
+    ]
+
+
 def protocols(space: PacketSpace, *numbers: int) -> PacketSet:
     return space.values(Field.PROTOCOL, merged((number, number) for number in numbers))
 
