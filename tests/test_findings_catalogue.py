@@ -291,6 +291,12 @@ def test_one_cause_is_one_finding_however_many_rules_share_it() -> None:
     assert "29 rules: lines 5, 6, 7, 8, 9, 10, 11, 12 and 21 more" in found[0].message
 
 
+def test_a_rule_that_stands_for_both_families_is_one_rule() -> None:
+    text = dump("-A INPUT -p tcp -j LOG", "-A INPUT -p tcp -m limit --limit 3/s -j REJECT")
+    told = {f.code: f for f in findings(text, other_family=OtherFamily.SAME)}
+    assert all("(1 rule: line " in told[code].message for code in ("N2P301", "N2P304", "N2P305"))
+
+
 def test_two_causes_are_two_findings() -> None:
     rules = [
         "-A INPUT -p tcp -m frob --x 1 -j ACCEPT",
