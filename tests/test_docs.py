@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ipt2np.cli.main import app
+from ipt2np.cni.registry import CNIS
 
 TOP = Path(__file__).resolve().parents[1]
 PAGES: dict[str, str] = runpy.run_path(str(TOP / "docs" / "generate.py"))["pages"]()
@@ -17,6 +19,35 @@ PAGES: dict[str, str] = runpy.run_path(str(TOP / "docs" / "generate.py"))["pages
 @pytest.mark.parametrize("name", PAGES)
 def test_a_generated_page_is_current(name: str) -> None:
     assert (TOP / "docs" / name).read_text(encoding="utf-8") == PAGES[name], "run `make docs`"
+
+
+README = (TOP / "README.md").read_text(encoding="utf-8")
+SHOWN = [
+    (match[1], match[2])
+    for match in re.finditer(r"^\$ ipt2np (convert .*)\n((?:(?!\$ |```|…).*\n)+)…", README, re.MULTILINE)
+]
+"""Commands of the README, and the first lines that they are said to print."""
+
+
+def test_the_readme_shows_a_command_for_several_cnis() -> None:
+    assert len(SHOWN) == README.count("$ ipt2np convert") >= 3
+    assert len({re.findall(r"--cni (\S+)", command)[0] for command, _ in SHOWN}) == len(SHOWN)
+
+
+@pytest.mark.parametrize(("command", "shown"), SHOWN, ids=[command for command, _ in SHOWN])
+def test_the_readme_shows_what_a_command_prints(
+    command: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "samples").symlink_to(TOP / "samples")
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, command.split())
+    assert result.exit_code == 0
+    assert result.stderr.startswith(shown)
+
+
+def test_the_readme_names_every_cni() -> None:
+    told = README.partition("## For which CNI")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`([a-z0-9-]+)`", told)) == set(CNIS)
 
 
 def test_the_readme_shows_what_the_demo_prints(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,9 +62,7 @@ def test_the_readme_shows_what_the_demo_prints(monkeypatch: pytest.MonkeyPatch) 
     ]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0
-    shown = (
-        (TOP / "README.md").read_text(encoding="utf-8").partition("$ make demo\n")[2].partition("…\n```")[0]
-    )
+    shown = README.partition("$ make demo\n")[2].partition("…\n```")[0]
     printed = result.stdout + result.stderr
     assert printed.startswith(shown)
     assert shown.count("\n") > 25

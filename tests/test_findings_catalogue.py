@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from ipt2np import CATALOGUE, Assumptions, Facts, Finding, Identity, Options, Severity, convert, parse_ruleset
+from ipt2np.cli.main import app
 from ipt2np.cni import networkpolicies
 from ipt2np.cni.base import Cluster
 from ipt2np.cni.fitting import objects
@@ -192,7 +195,8 @@ CASES: Sequence[Case] = (
     ("N2P410", dump("-A INPUT -p tcp --dport 1000:3000 -j ACCEPT"), 4, on("weave"), 5),
     ("N2P410", dump(*SCATTERED), 4, on("aws-vpc-cni"), 29),
     ("N2P410", dump(*COSTLY), 4, on("cilium"), 0),
-    ("N2P411", dump(WEB), 6, on("azure-npm"), 0),
+    ("N2P411", dump(WEB), 6, on("azure-npm"), 5),
+    ("N2P411", dump(policy="ACCEPT"), 6, on("weave"), 0),
     ("N2P411", dump(WEB), 4, on("aws-vpc-cni", other_family=OtherFamily.SAME), 0),
     ("N2P412", dump("-A INPUT -p tcp --dport 80:90 -j ACCEPT"), 4, on("weave"), 0),
     ("N2P413", dump("-A INPUT -p gre -j ACCEPT"), 4, on("cilium"), 5),
@@ -265,11 +269,10 @@ def test_every_code_is_explained_in_whole_sentences(code: Any) -> None:
 
 
 def test_every_option_that_a_remedy_names_exists() -> None:
-    import inspect
-
-    from ipt2np.cli.convert import convert as command
-
-    known = {"--" + name.replace("_", "-") for name in inspect.signature(command).parameters}
+    command = get_command(app)
+    assert isinstance(command, TyperGroup)
+    options = command.commands["convert"].params
+    known = {name for option in options for name in (*option.opts, *option.secondary_opts)}
     for code in CATALOGUE.values():
         for option in re.findall(r"--[a-z][a-z0-9-]+", code.remedy):
             assert option in known, (code.code, option)
@@ -286,6 +289,12 @@ def test_one_cause_is_one_finding_however_many_rules_share_it() -> None:
     found = [finding for finding in findings(dump(*rules)) if finding.code == "N2P201"]
     assert len(found) == 1
     assert "29 rules: lines 5, 6, 7, 8, 9, 10, 11, 12 and 21 more" in found[0].message
+
+
+def test_a_rule_that_stands_for_both_families_is_one_rule() -> None:
+    text = dump("-A INPUT -p tcp -j LOG", "-A INPUT -p tcp -m limit --limit 3/s -j REJECT")
+    told = {f.code: f for f in findings(text, other_family=OtherFamily.SAME)}
+    assert all("(1 rule: line " in told[code].message for code in ("N2P301", "N2P304", "N2P305"))
 
 
 def test_two_causes_are_two_findings() -> None:

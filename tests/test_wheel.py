@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ipt2np.cni.registry import CNIS
+
 TOP = Path(__file__).resolve().parents[1]
 SAMPLE = TOP / "samples" / "subnet-with-a-hole.v4"
 FOLDERS = ("grammars", "templates")
@@ -61,19 +63,25 @@ def test_installed_package_reads_its_own_files(installed: Path, tmp_path: Path) 
     assert Path(templates) == Path(module).parent / "templates"
 
 
-def test_installed_command_converts_a_sample(installed: Path, tmp_path: Path) -> None:
-    output = _run(
-        installed / "ipt2np",
-        "convert",
-        SAMPLE,
-        "--name",
-        "test-network-policy",
-        "--pod-selector",
-        "role=db",
-        cwd=tmp_path,
-    )
-    documents = [document for document in yaml.safe_load_all(output) if document is not None]
-    (policy,) = documents
-    assert policy["apiVersion"] == "networking.k8s.io/v1"
-    assert policy["kind"] == "NetworkPolicy"
+@pytest.mark.parametrize(
+    ("cni", "api_version", "kind"),
+    [
+        ("kubernetes", "networking.k8s.io/v1", "NetworkPolicy"),
+        ("calico", "projectcalico.org/v3", "NetworkPolicy"),
+        ("cilium", "cilium.io/v2", "CiliumNetworkPolicy"),
+        ("antrea", "crd.antrea.io/v1beta1", "NetworkPolicy"),
+    ],
+)
+def test_installed_command_converts_a_sample(
+    installed: Path, tmp_path: Path, cni: str, api_version: str, kind: str
+) -> None:
+    arguments = ("--name", "test-network-policy", "--pod-selector", "role=db", "--cni", cni)
+    output = _run(installed / "ipt2np", "convert", SAMPLE, *arguments, cwd=tmp_path)
+    (policy,) = yaml.safe_load_all(output)
+    assert (policy["apiVersion"], policy["kind"]) == (api_version, kind)
     assert policy["metadata"]["name"] == "test-network-policy"
+
+
+def test_every_target_has_its_template_in_the_wheel(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {f"ipt2np/templates/{cni.template}" for cni in CNIS.values()} <= names

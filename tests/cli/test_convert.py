@@ -485,7 +485,6 @@ _PLACE = {
 _TEXT = {"type": "string", "minLength": 1}
 _VERDICT = {"enum": ["equal", "narrower", "wider", "differs"]}
 _RANGES = {"type": "string", "pattern": r"^(any|\d+(-\d+)?(,\d+(-\d+)?)*)$"}
-_POINTER = r"^(Cilium)?NetworkPolicy/[a-z0-9-]+/[a-z0-9.-]+#/spec/ingress(Deny)?/\d+$"
 _PROTOCOL = {"type": "string", "pattern": r"^(tcp|udp|sctp|icmp|icmpv6|any|\d+(-\d+)?(,\d+(-\d+)?)*)$"}
 
 
@@ -554,7 +553,9 @@ SCHEMA = _object({
     "ledger": _list(_object({
         "file": _TEXT, "line": {"type": "integer", "minimum": 1},
         "fate": {"enum": ["unreachable", "not-applicable", "lost", "approximated", "assumed", "kept"]},
-        "emitted": _list({"type": "string", "pattern": _POINTER})})),
+        "emitted": _list({
+            "type": "string",
+            "pattern": r"^(Cilium)?NetworkPolicy/[a-z0-9-]+/[a-z0-9.-]+#/spec/ingress(Deny)?/\d+$"})})),
 })  # fmt: skip
 
 

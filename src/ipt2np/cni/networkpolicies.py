@@ -324,15 +324,10 @@ class _Fitting:
         plan, wanted = self.plan, self.allowance.wanted
         other = wanted - self.spoken
         if other:
-            result.append(
-                closing(
-                    "N2P411",
-                    "IPv6 is accepted by the host, and this CNI has none",
-                    remedy("N2P411"),
-                    (),
-                    other,
-                )
-            )
+            rules = plan.provenance.rules_behind(other)
+            where = f" ({counted(rules)}: {lines_of(rules, plan.provenance.frames)})" if rules else ""
+            message = f"IPv6 is accepted by the host, and this CNI has none{where}"
+            result.append(closing("N2P411", message, remedy("N2P411"), rules, other))
         if self.lost_ports:
             rules = plan.provenance.rules_behind(self.lost_ports)
             message = (

@@ -126,7 +126,8 @@ def _answers_and_limits(plan: PolicyPlan, manner: Manner) -> list[Finding]:
             )
         )
     if plan.logs and not manner.logs:
-        logging = [trail.rule for trail in plan.logs]
+        # A rule that stands for both families has a trail in each.
+        logging = list({trail.rule.number: trail.rule for trail in plan.logs}.values())
         result.append(
             Finding(
                 "N2P305",
