@@ -16,7 +16,7 @@ from ipt2np.cli.main import app
 from ipt2np.cni import networkpolicies
 from ipt2np.cni.base import Cluster
 from ipt2np.cni.fitting import objects
-from ipt2np.conversion import OtherFamily
+from ipt2np.conversion import OtherFamily, Scope
 from ipt2np.planning import InDoubt
 from ipt2np.rules.host import Host, HostAddress, Interface, Route, RouteType
 from ipt2np.syntax.ipset import parse_ipsets
@@ -209,6 +209,9 @@ CASES: Sequence[Case] = (
     ("N2P418", dump("-A INPUT -s 10.0.0.0/8 -j ACCEPT"), 4, on("kube-router"), 0),
     ("N2P419", dump("-A INPUT -p tcp --dport 1000:3000 -j ACCEPT"), 4, on("gke-dataplane-v2"), 5),
     ("N2P420", dump(WEB), 4, on("azure-cilium"), 0),
+    ("N2P421", dump("-A INPUT -i tun+ -j ACCEPT"), 4, on("calico", scope=Scope.HOST), 5),
+    ("N2P422", dump(WEB), 4, on("antrea", scope=Scope.HOST), 0),
+    ("N2P423", dump(WEB), 4, on("aws-vpc-cni"), 0),
 )
 
 

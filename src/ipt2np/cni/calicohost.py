@@ -28,6 +28,7 @@ from ipt2np.cni.kinds.calico import ALL_INTERFACES, DEFAULT_ALLOW, VALIDATORS, f
 from ipt2np.cni.manifests import load
 from ipt2np.findings import Difference, Finding, Predicted
 from ipt2np.findings.catalogue import remedy
+from ipt2np.findings.wording import counted, lines_of
 from ipt2np.packets import Field, PacketSet, PacketSpace
 from ipt2np.planning import PolicyPlan
 from ipt2np.planning.interfaces import InterfacePlan, by_interface
@@ -189,7 +190,8 @@ def _lost_on_wildcards(plan: PolicyPlan, others: InterfacePlan, unnamed: list[st
     return [
         Finding(
             "N2P421",
-            f"interfaces that rules name by a wildcard ({shown}) are filtered like all that are not named",
+            f"interfaces that rules name by a wildcard ({shown}) are filtered like all that are not named "
+            f"({counted(rules)}: {lines_of(rules, plan.provenance.frames)})",
             remedy("N2P421"),
             tuple(rules),
             predicted=(Predicted(Difference.CLOSES, lost, SOURCE_CLASSES),),
