@@ -209,8 +209,8 @@ CASES: Sequence[Case] = (
     ("N2P418", dump("-A INPUT -s 10.0.0.0/8 -j ACCEPT"), 4, on("kube-router"), 0),
     ("N2P419", dump("-A INPUT -p tcp --dport 1000:3000 -j ACCEPT"), 4, on("gke-dataplane-v2"), 5),
     ("N2P420", dump(WEB), 4, on("azure-cilium"), 0),
-    ("N2P421", dump("-A INPUT -i tun+ -j ACCEPT"), 4, on("calico", scope=Scope.HOST), 5),
-    ("N2P422", dump(WEB), 4, on("antrea", scope=Scope.HOST), 0),
+    ("N2P421", dump("-A INPUT -i tun+ -j ACCEPT"), 4, {"cni": "calico", "scope": Scope.HOST}, 5),
+    ("N2P422", dump(WEB), 4, {"cni": "antrea", "scope": Scope.HOST}, 0),
     ("N2P423", dump(WEB), 4, on("aws-vpc-cni"), 0),
 )
 
