@@ -94,6 +94,7 @@ PROBES: dict[Feature, tuple[Probe, ...]] = {
     Feature.ICMP_TYPE: (
         rules("-p icmp -m icmp --icmp-type 8 -j ACCEPT"),
         rules("-p icmp -m icmp --icmp-type 8/0 -j ACCEPT"),
+        rules("-p icmp -m icmp --icmp-type 13 -j ACCEPT"),
         Probe(six=("-p ipv6-icmp -m icmp6 --icmpv6-type 128 -j ACCEPT",)),
     ),
     Feature.PROTOCOL: (rules("-p gre -j ACCEPT"), Probe((EVERYTHING,), about=(47,), without=True)),
