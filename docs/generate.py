@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from ipt2np.cni.registry import CNIS, REFUSED
+from ipt2np.cni.registry import CNIS, HOSTS, REFUSED
 from ipt2np.findings import CATALOGUE
 from ipt2np.frames import FRAMES
 from ipt2np.reporting.cnis import markdown_cni, markdown_matrix
@@ -167,7 +167,8 @@ def _cnis() -> str:
         "",
     ]
     cnis = list(CNIS.values())
-    return "\n".join([*head, markdown_matrix(cnis, REFUSED, linked=True), *map(markdown_cni, cnis)])
+    sections = [markdown_cni(cni, HOSTS.get(cni.name)) for cni in cnis]
+    return "\n".join([*head, markdown_matrix(cnis, REFUSED, linked=True), *sections])
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from ipt2np.cli.main import app
 from ipt2np.cni.base import Grade
 from ipt2np.cni.features import Feature
-from ipt2np.cni.registry import CNIS, REFUSED
+from ipt2np.cni.registry import CNIS, HOSTS, REFUSED
 
 GRADES = {grade.value for grade in Grade}
 
@@ -109,6 +109,27 @@ def test_one_cni_is_told_in_full_in_every_format(name: str) -> None:
     for limit in cni.profile.limits:
         assert f"{limit.value:,}" in terminal.stdout
         assert f"| {limit.value:,} |" in markdown.stdout
+
+
+@pytest.mark.parametrize("name", HOSTS)
+def test_what_differs_where_the_cni_filters_hosts_is_told_below(name: str) -> None:
+    pods, host = CNIS[name].capabilities(), HOSTS[name].capabilities()
+    for form in ("terminal", "markdown"):
+        told = run(name, "--format", form, width=400).stdout.partition(f"{name} --scope host")[2]
+        assert all(kind in told for kind in HOSTS[name].profile.kinds)
+        for feature in Feature:
+            row = re.search(rf"^[| ]+{feature.title}[| ]+{host[feature].grade.value}\b", told, re.MULTILINE)
+            assert (row is not None) == (pods[feature] != host[feature]), feature
+            assert pods[feature] == host[feature] or host[feature].note in told
+    (plain,) = json.loads(run(name, "--format", "json").stdout)["cnis"]
+    assert plain["host"]["kinds"] == list(HOSTS[name].profile.kinds)
+    assert list(plain["host"]["capabilities"]) == [feature.id for feature in Feature]
+
+
+def test_a_cni_that_filters_no_hosts_tells_of_pods_alone() -> None:
+    assert "--scope host" not in run("weave").stdout
+    (plain,) = json.loads(run("weave", "--format", "json").stdout)["cnis"]
+    assert "host" not in plain
 
 
 def test_references_stay_on_one_line_in_a_narrow_terminal() -> None:

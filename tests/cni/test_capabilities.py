@@ -8,16 +8,17 @@ from functools import cache
 
 import pytest
 
-from ipt2np.cni.base import NODE, POD, Cluster, Grade
+from ipt2np.cni.base import NODE, POD, Cluster, Cni, Grade
 from ipt2np.cni.features import Feature
-from ipt2np.cni.registry import CNIS
-from ipt2np.conversion import Conversion, Options, convert
+from ipt2np.cni.registry import CNIS, HOSTS
+from ipt2np.conversion import Conversion, Options, Scope, convert
 from ipt2np.packets import Field
 from ipt2np.proof import Verdict
 from ipt2np.semantics import Facts
 from ipt2np.syntax.ipset import parse_ipsets
 from tests.dumps import dump, parsed
 
+TARGETS: dict[str, Cni] = {**CNIS, **{f"{name} host": cni for name, cni in HOSTS.items()}}
 ESTABLISHED = "-A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT"
 SET = parse_ipsets(b"create bad hash:net\nadd bad 192.0.2.0/24\nadd bad 198.51.100.7\n", "sets")
 PODS, NODES = "10.1.0.0/16", "10.2.0.0/16"
@@ -45,7 +46,9 @@ class Probe:
             for family, rules in ((4, self.rules), (6, self.six))
             if rules
         ]
-        return convert(rulesets, Options(cni=name, facts=self.facts, cluster=self.cluster))
+        cni, _, host = name.partition(" ")
+        scope = Scope.HOST if host else Scope.POD
+        return convert(rulesets, Options(cni=cni, scope=scope, facts=self.facts, cluster=self.cluster))
 
     def _dump(self, rules: Sequence[str]) -> str:
         head = [ESTABLISHED] if self.established else []
@@ -91,6 +94,7 @@ PROBES: dict[Feature, tuple[Probe, ...]] = {
     Feature.ICMP_TYPE: (
         rules("-p icmp -m icmp --icmp-type 8 -j ACCEPT"),
         rules("-p icmp -m icmp --icmp-type 8/0 -j ACCEPT"),
+        rules("-p icmp -m icmp --icmp-type 13 -j ACCEPT"),
         Probe(six=("-p ipv6-icmp -m icmp6 --icmpv6-type 128 -j ACCEPT",)),
     ),
     Feature.PROTOCOL: (rules("-p gre -j ACCEPT"), Probe((EVERYTHING,), about=(47,), without=True)),
@@ -158,7 +162,9 @@ CODES: dict[Feature, frozenset[str]] = {
 
 UNTOLD = {
     ("calico", Feature.LOG): "the prefix",
+    ("calico host", Feature.LOG): "the prefix",
     ("antrea", Feature.REJECT): "the kind of answer",
+    ("antrea host", Feature.REJECT): "the kind of answer",
     ("aws-vpc-cni", Feature.IPSET): "what 65,536 prefixes cannot hold",
 }
 """Grades of something that no verdict and no finding of these hosts tells."""
@@ -182,11 +188,13 @@ def _lost(probe: Probe, conversion: Conversion, feature: Feature) -> bool:
     return (conversion.proof.closes | conversion.proof.opens).meets(packets)
 
 
-EVERY = [(name, feature) for name in CNIS for feature in Feature]
+EVERY = [(name, feature) for name in TARGETS for feature in Feature]
 
 
 def graded(*grades: Grade) -> list[tuple[str, Feature]]:
-    return [(name, feature) for name, feature in EVERY if CNIS[name].capabilities()[feature].grade in grades]
+    return [
+        (name, feature) for name, feature in EVERY if TARGETS[name].capabilities()[feature].grade in grades
+    ]
 
 
 def identify(value: object) -> str:
@@ -197,9 +205,9 @@ def test_every_feature_has_a_probe() -> None:
     assert list(PROBES) == list(Feature)
 
 
-@pytest.mark.parametrize("name", CNIS)
+@pytest.mark.parametrize("name", TARGETS)
 def test_every_cni_grades_every_feature_and_says_what_an_incomplete_grade_means(name: str) -> None:
-    capabilities = CNIS[name].capabilities()
+    capabilities = TARGETS[name].capabilities()
     assert list(capabilities) == list(Feature)
     for feature, capability in capabilities.items():
         assert capability.note or capability.grade is Grade.EXACT, feature

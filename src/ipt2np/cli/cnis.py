@@ -56,13 +56,17 @@ def _chosen(name: str | None) -> Sequence[Cni]:
 
 def _text(chosen: Sequence[Cni], alone: bool, form: Format) -> str:
     from ipt2np import __version__
-    from ipt2np.cni.registry import REFUSED
+    from ipt2np.cni.registry import HOSTS, REFUSED
     from ipt2np.reporting import cnis as reporting
 
     if form is Format.JSON:
-        return reporting.json_text(chosen, REFUSED, __version__)
+        return reporting.json_text(chosen, HOSTS, REFUSED, __version__)
     if form is Format.MARKDOWN:
-        return reporting.markdown_cni(chosen[0]) if alone else reporting.markdown_matrix(chosen, REFUSED)
+        return (
+            reporting.markdown_cni(chosen[0], HOSTS.get(chosen[0].name))
+            if alone
+            else reporting.markdown_matrix(chosen, REFUSED)
+        )
     return _for_terminal(chosen, alone)
 
 
@@ -72,7 +76,7 @@ def _for_terminal(chosen: Sequence[Cni], alone: bool) -> str:
 
     from rich.console import Console
 
-    from ipt2np.cni.registry import REFUSED
+    from ipt2np.cni.registry import HOSTS, REFUSED
     from ipt2np.reporting.cnis import show_cni, show_matrix
 
     real, text = Console(), StringIO()
@@ -80,7 +84,7 @@ def _for_terminal(chosen: Sequence[Cni], alone: bool) -> str:
         file=text, width=real.width, force_terminal=real.is_terminal, highlight=False, emoji=False
     )
     if alone:
-        show_cni(console, chosen[0])
+        show_cni(console, chosen[0], HOSTS.get(chosen[0].name))
     else:
         show_matrix(console, chosen, REFUSED)
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"

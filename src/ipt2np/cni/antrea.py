@@ -20,7 +20,7 @@ from ipt2np.cni.base import (
     Profile,
     Reading,
 )
-from ipt2np.cni.capabilities import of_order
+from ipt2np.cni.capabilities import of_host, of_order
 from ipt2np.cni.features import Feature
 from ipt2np.cni.fitting.blocks import blocks
 from ipt2np.cni.fitting.cover import ALL_PORTS, Icmp, Service, Vocabulary
@@ -49,6 +49,7 @@ from ipt2np.rules.model import Rule
 API_VERSION = "crd.antrea.io/v1beta1"
 PORTED = {6: "TCP", 17: "UDP", 132: "SCTP"}
 ACTIONS = {PlanEffect.ACCEPT: "Allow", PlanEffect.DROP: "Drop", PlanEffect.REJECT: "Reject"}
+NODES = "node policies count only where the feature gate NodeNetworkPolicy is on, on Linux nodes (alpha)"
 FIRST_PRIORITY = 100
 """Of 1 to 10000: room for policies in front."""
 
@@ -92,7 +93,8 @@ class Antrea(Cni):
 
     def derived(self) -> Mapping[Feature, Capability]:
         """By what its rules can say, in their order."""
-        return of_order(ORDER)
+        kept = of_order(ORDER)
+        return of_host(kept, self.by_interface) if self.host else kept
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """Policies whose rules stand in the ruleset's order; the last one drops what is left."""
@@ -124,16 +126,14 @@ class AntreaNode(Antrea):
         (f"{API_VERSION} ClusterNetworkPolicy",),
         "every source's address",
         {Feature.REJECT: Capability(Grade.PARTLY, "an ICMP port-unreachable, whatever --reject-with says")},
+        Antrea.profile.limits,
+        (NODES,),
     )
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """As for pods, with what a host's filter asks for besides."""
         fitted = super().fit(plan, identity, cluster, source_note)
-        note = Finding(
-            "N2P417",
-            "node policies count only where the feature gate NodeNetworkPolicy is on, on Linux nodes (alpha)",
-            remedy("N2P417"),
-        )
+        note = Finding("N2P417", NODES, remedy("N2P417"))
         return replace(fitted, findings=(*fitted.findings, note))
 
 

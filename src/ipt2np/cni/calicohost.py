@@ -20,8 +20,8 @@ from ipt2np.cni.base import (
     Profile,
     Reading,
 )
-from ipt2np.cni.calico import API_VERSION, ORDER, Kinds, Writer, findings, policy_name, selector_of
-from ipt2np.cni.capabilities import of_order
+from ipt2np.cni.calico import API_VERSION, ORDER, Calico, Kinds, Writer, findings, policy_name, selector_of
+from ipt2np.cni.capabilities import of_host, of_order
 from ipt2np.cni.features import Feature
 from ipt2np.cni.fitting.ordered import ordered
 from ipt2np.cni.kinds.calico import ALL_INTERFACES, DEFAULT_ALLOW, VALIDATORS, failsafe, read_host
@@ -65,15 +65,15 @@ class CalicoHost(Cni):
             f"{API_VERSION} GlobalNetworkSet",
         ),
         "every source's address",
+        {**Calico.profile.capabilities, Feature.RATE: Capability(Grade.NOT, "no rule has limits")},
+        Calico.profile.limits,
+        Calico.profile.remarks,
     )
     client_address = "nothing stands between a client and the host itself"
 
     def derived(self) -> Mapping[Feature, Capability]:
         """By what its rules can say, in their order, for each interface."""
-        interface = Capability(
-            Grade.EXACT, "an endpoint for each; what only a wildcard names counts among the others"
-        )
-        return {**of_order(ORDER), Feature.INTERFACE: interface}
+        return of_host(of_order(ORDER), self.by_interface)
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """A policy for each set of interfaces that are filtered alike, and the endpoints that stand for them."""

@@ -117,6 +117,22 @@ def of_writing(words: Vocabulary, writing: Writing) -> Capabilities:
     return result
 
 
+def of_host(kept: Capabilities, by_interface: bool) -> Capabilities:
+    """What is kept where the host itself is filtered, of what is kept for pods."""
+    return {
+        **kept,
+        Feature.PORT: _exact(),
+        Feature.INTERFACE: _exact(
+            "an endpoint for each; those that only a wildcard names count among the others, unless --addr names them"
+        )
+        if by_interface
+        else _not("policies name no interfaces; --interface and --route settle such rules"),
+        Feature.DESTINATION: _partly(
+            "it is the node that the policy selects; --address says which address counts"
+        ),
+    }
+
+
 _LOGGING: Mapping[Logging, Capabilities] = {
     Logging.NOT: {},
     Logging.STEP: {

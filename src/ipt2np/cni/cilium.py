@@ -23,7 +23,7 @@ from ipt2np.cni.base import (
     Profile,
     Reading,
 )
-from ipt2np.cni.capabilities import of_words
+from ipt2np.cni.capabilities import of_host, of_words
 from ipt2np.cni.features import Feature
 from ipt2np.cni.fitting.blocks import blocks, without_wildcard
 from ipt2np.cni.fitting.cover import ALL_PORTS, Cover, Group, Icmp, Service, Vocabulary, cover
@@ -63,6 +63,9 @@ LISTED_CIDRS = 200
 """A rule with more CIDRs names a group of them, so that each does not need an identity of its own for every rule."""
 ALL_PODS: Object = {"matchExpressions": [{"key": "k8s:io.kubernetes.pod.namespace", "operator": "Exists"}]}
 UNKNOWN_DROPPED = "the datapath drops all but TCP, UDP, SCTP and ICMP; what enable-extended-ip-protocols adds is not written"
+NODES = (
+    "node policies count only where Cilium's host firewall is on (hostFirewall.enabled), on its own devices"
+)
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 WORDS = Vocabulary(
@@ -123,7 +126,8 @@ class Cilium(Cni):
 
     def derived(self) -> Mapping[Feature, Capability]:
         """By what its rules can say."""
-        return of_words(WORDS)
+        kept = of_words(WORDS)
+        return of_host(kept, self.by_interface) if self.host else kept
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """Denials on an open base where the host accepts by default and they say it exactly, else what is allowed."""
@@ -195,17 +199,13 @@ class CiliumHost(Cilium):
         Cilium.profile.sources,
         Cilium.profile.capabilities,
         Cilium.profile.limits,
-        ("the host firewall has to be switched on (hostFirewall.enabled)",),
+        (NODES,),
     )
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """As for pods, with what a host's filter asks for besides."""
         fitted = super().fit(plan, identity, cluster, source_note)
-        note = Finding(
-            "N2P417",
-            "node policies count only where Cilium's host firewall is on (hostFirewall.enabled), on its own devices",
-            remedy("N2P417"),
-        )
+        note = Finding("N2P417", NODES, remedy("N2P417"))
         return replace(fitted, findings=(*fitted.findings, note))
 
 

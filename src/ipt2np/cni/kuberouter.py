@@ -53,7 +53,8 @@ class KubeRouter(ByAddress):
                 "only where every protocol is accepted from the source; echo requests and errors always are",
             ),
             Feature.ICMP_TYPE: Capability(
-                Grade.NOT, "rules have no ICMP types; echo requests and errors are always accepted"
+                Grade.PARTLY,
+                "rules have no ICMP types, but echo requests and errors are always accepted",
             ),
         },
         (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipt2np.cni.base import Profile
+from ipt2np.cni.base import Capability, Grade, Profile
 from ipt2np.cni.byaddress import KIND, ByAddress
+from ipt2np.cni.features import Feature
 from ipt2np.cni.kinds.dialects import WEAVE
 from ipt2np.cni.networkpolicies import Writing
 from ipt2np.cni.notes import Note, accepts_sctp, always
@@ -30,4 +31,9 @@ class Weave(ByAddress):
             accepts_sctp,
         ),
     )
-    profile = Profile("Weave Net (archived)", KIND, "every source's address, IPv4 only")
+    profile = Profile(
+        "Weave Net (archived)",
+        KIND,
+        "every source's address, IPv4 only",
+        {Feature.SCTP: Capability(Grade.PARTLY, "whether the policy controller handles it is not documented")},
+    )

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from ipt2np.cni.base import Cni, Grade
+from ipt2np.cni.base import Capability, Cni, Grade
 from ipt2np.cni.features import Feature
 
 SCHEMA = 1
@@ -22,6 +22,7 @@ GRADES: Mapping[Grade, str] = {
 }
 """What the grades mean."""
 
+HOST_SCOPE = " --scope host"
 _COLOURS = {Grade.EXACT: "green", Grade.PARTLY: "yellow", Grade.NOT: "red"}
 _GAP = 2
 
@@ -41,10 +42,29 @@ def show_matrix(console: Console, cnis: Sequence[Cni], refused: Mapping[str, str
         console.print(Text(f"No targets: {', '.join(names)}: {reason}."))
 
 
-def show_cni(console: Console, cni: Cni) -> None:
-    """One CNI in full."""
+def show_cni(console: Console, cni: Cni, host: Cni | None = None) -> None:
+    """One CNI in full; of ``host``, the target that filters hosts themselves, what differs."""
+    _show(console, cni.name, cni, "What it keeps", cni.capabilities())
+    if host is not None:
+        console.print()
+        _show(console, f"{cni.name}{HOST_SCOPE}", host, "What differs", differing(cni, host))
+
+
+def differing(pods: Cni, host: Cni) -> dict[Feature, Capability]:
+    """What a target that filters hosts makes of features, where it is not what is made of them for pods."""
+    kept = pods.capabilities()
+    return {
+        feature: capability
+        for feature, capability in host.capabilities().items()
+        if capability != kept[feature]
+    }
+
+
+def _show(
+    console: Console, name: str, cni: Cni, heading: str, capabilities: Mapping[Feature, Capability]
+) -> None:
     profile = cni.profile
-    console.print(Text.assemble((cni.name, "bold"), f": {profile.title}\n"))
+    console.print(Text.assemble((name, "bold"), f": {profile.title}\n"))
     about = Table.grid(padding=(0, _GAP))
     for title, text in (
         ("Objects", ", ".join(profile.kinds)),
@@ -55,10 +75,10 @@ def show_cni(console: Console, cni: Cni) -> None:
     console.print(about)
 
     kept = Table.grid(padding=(0, _GAP))
-    for feature, capability in cni.capabilities().items():
+    for feature, capability in capabilities.items():
         grade = Text(capability.grade.value, _COLOURS[capability.grade])
         kept.add_row(Text(feature.title, no_wrap=True), grade, Text(capability.note))
-    _section(console, "What it keeps")
+    _section(console, heading)
     console.print(_indented(kept))
 
     if profile.limits:
@@ -152,11 +172,18 @@ def markdown_matrix(cnis: Sequence[Cni], refused: Mapping[str, str], linked: boo
     return "\n".join(lines) + "\n"
 
 
-def markdown_cni(cni: Cni) -> str:
-    """One CNI in full, as a section."""
+def markdown_cni(cni: Cni, host: Cni | None = None) -> str:
+    """One CNI in full, as a section; below it what differs where it filters hosts themselves (``host``)."""
+    text = _markdown(f"## {cni.name}", cni, cni.capabilities())
+    if host is not None:
+        text += "\n" + _markdown(f"### {cni.name}{HOST_SCOPE}", host, differing(cni, host))
+    return text
+
+
+def _markdown(heading: str, cni: Cni, capabilities: Mapping[Feature, Capability]) -> str:
     profile = cni.profile
     lines = [
-        f"## {cni.name}",
+        heading,
         "",
         f"{profile.title[0].upper()}{profile.title[1:]}.",
         "",
@@ -168,7 +195,7 @@ def markdown_cni(cni: Cni) -> str:
         _row(["feature", "kept", "how"]),
         _row(["---"] * 3),
     ]
-    for feature, capability in cni.capabilities().items():
+    for feature, capability in capabilities.items():
         lines.append(_row([feature.title, capability.grade.value, capability.note]))
     if profile.limits:
         lines += ["", _row(["limit", "value", "source"]), _row(["---"] * 3)]
@@ -189,8 +216,10 @@ def _row(cells: Sequence[str]) -> str:
 # -- JSON ----------------------------------------------------------------------------------------------------
 
 
-def document(cnis: Sequence[Cni], refused: Mapping[str, str], version: str) -> dict[str, Any]:
-    """The matrix and all that is told of the CNIs, as plain data."""
+def document(
+    cnis: Sequence[Cni], hosts: Mapping[str, Cni], refused: Mapping[str, str], version: str
+) -> dict[str, Any]:
+    """The matrix and all that is told of the CNIs, as plain data; ``host`` where they filter hosts themselves."""
     return {
         "schema": SCHEMA,
         "command": "cnis",
@@ -198,14 +227,17 @@ def document(cnis: Sequence[Cni], refused: Mapping[str, str], version: str) -> d
         "features": [
             {"id": feature.id, "title": feature.title, "iptables": feature.written} for feature in Feature
         ],
-        "cnis": [_plain(cni) for cni in cnis],
+        "cnis": [
+            {**_plain(cni), **({"host": _plain(hosts[cni.name])} if cni.name in hosts else {})}
+            for cni in cnis
+        ],
         "refused": [{"name": name, "reason": reason} for name, reason in refused.items()],
     }
 
 
-def json_text(cnis: Sequence[Cni], refused: Mapping[str, str], version: str) -> str:
+def json_text(cnis: Sequence[Cni], hosts: Mapping[str, Cni], refused: Mapping[str, str], version: str) -> str:
     """The document as JSON text."""
-    return json.dumps(document(cnis, refused, version), indent=1, ensure_ascii=True) + "\n"
+    return json.dumps(document(cnis, hosts, refused, version), indent=1, ensure_ascii=True) + "\n"
 
 
 def _plain(cni: Cni) -> dict[str, Any]:
