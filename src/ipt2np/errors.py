@@ -40,5 +40,9 @@ class UsageError(Exception):
     """An option's value cannot be used; the message names the option and what it takes."""
 
 
+class TargetLimit(UsageError):
+    """What was asked for exceeds a hard limit of the target, which the message names."""
+
+
 class InternalError(Exception):
     """ipt2np contradicts itself (exit 3): nothing may be written."""

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipt2np.cni.base import EXTERNAL, NODE, POD, Capability, Cluster, Grade, Identity, Limit, Profile, Reading
+from ipt2np.cni.base import (
+    EXTERNAL,
+    NODE,
+    POD,
+    Capability,
+    Cluster,
+    Fitted,
+    Grade,
+    Identity,
+    Limit,
+    Profile,
+    Reading,
+)
 from ipt2np.cni.byaddress import KIND
 from ipt2np.cni.features import Feature
 from ipt2np.cni.kinds.aws import MOST_PREFIXES, SLOTS, read_aws
@@ -13,7 +25,9 @@ from ipt2np.cni.kubernetes import EVERYWHERE
 from ipt2np.cni.manifests import load
 from ipt2np.cni.networkpolicies import NetworkPolicies, Writing
 from ipt2np.cni.notes import Note, accepts_both_families, always, has_blocks, has_ports
+from ipt2np.errors import TargetLimit
 from ipt2np.packets import PacketSpace
+from ipt2np.planning import PolicyPlan
 
 EKS_PAGE = "https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html"
 
@@ -74,6 +88,18 @@ class AwsVpcCni(NetworkPolicies):
         ),
         remarks=("ICMP errors of admitted connections are dropped unless a rule without ports admits them",),
     )
+
+    def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
+        """As for every target, within what a pod's table takes. TargetLimit beyond that."""
+        fitted = super().fit(plan, identity, cluster, source_note)
+        rules = (rule for each in fitted.objects for rule in each["spec"]["ingress"])
+        prefixes = {peer["ipBlock"]["cidr"] for rule in rules for peer in rule.get("from", [])}
+        count = max(sum((":" in cidr) is wide for cidr in prefixes) for wide in (False, True))
+        if count >= MOST_PREFIXES:
+            raise TargetLimit(
+                f"--cni aws-vpc-cni: the policy needs {count:,} prefixes, and a pod's table takes {MOST_PREFIXES - 1:,}"
+            )
+        return fitted
 
     def interpret(
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace

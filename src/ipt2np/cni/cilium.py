@@ -192,6 +192,7 @@ class CiliumHost(Cilium):
     """cilium.io/v2 CiliumClusterwideNetworkPolicy with a node selector: Cilium's host firewall."""
 
     host = True
+    platform = ()
     client_address = "nothing stands between a client and the node itself"
     profile = Profile(
         "Cilium's host firewall",

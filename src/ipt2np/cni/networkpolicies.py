@@ -70,6 +70,8 @@ class Writing:
     """Families whose all-addresses block means less than that and is written as its two halves."""
     rejects: bool = False
     """True where refused packets are answered as REJECT does."""
+    peers_per_rule: int = 0
+    """How many sources a rule may have; 0 is no limit."""
     entries_per_source: int = 0
     """How many (protocol, port range) entries one source may have; 0 is no limit."""
 
@@ -171,7 +173,14 @@ class _Fitting:
             if not ports:
                 return []
             rule["ports"] = ports
-        return [Emission(rule, origin)]
+        return [Emission(part, origin) for part in self._in_parts(rule)]
+
+    def _in_parts(self, rule: Object) -> list[Object]:
+        """The rule, or several that add up to it where it has more sources than one may have."""
+        most, peers = self.writing.peers_per_rule, rule.get("from", [])
+        if not most or len(peers) <= most:
+            return [rule]
+        return [{**rule, "from": peers[first : first + most]} for first in range(0, len(peers), most)]
 
     def _admit(self, services: PacketSet, *classes: str) -> None:
         for each in classes:

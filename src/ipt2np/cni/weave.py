@@ -35,5 +35,9 @@ class Weave(ByAddress):
         "Weave Net (archived)",
         KIND,
         "every source's address, IPv4 only",
-        {Feature.SCTP: Capability(Grade.PARTLY, "whether the policy controller handles it is not documented")},
+        {
+            Feature.SCTP: Capability(
+                Grade.PARTLY, "whether the policy controller handles it is not documented"
+            )
+        },
     )
