@@ -11,7 +11,7 @@ from ipt2np.cni.base import Cluster, Cni, Fitted, Identity, PlatformEffect, Poli
 from ipt2np.cni.fitting.losses import protocols_text
 from ipt2np.cni.registry import CNIS, HOSTS
 from ipt2np.cni.render import render
-from ipt2np.errors import InternalError, UsageError
+from ipt2np.errors import InternalError, TargetLimit, UsageError
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.collect import decision_findings
@@ -133,7 +133,7 @@ def prepare(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Rulese
         options.facts,
         also=also,
         same_for_other_family=options.other_family is OtherFamily.SAME,
-        by_interface=target(options).by_interface,
+        by_interface=options.scope is Scope.HOST and target(options).by_interface,
     )
     every = (*rulesets, *also)
     return Prepared(
@@ -280,12 +280,16 @@ def conclude(drafted: Draft, text: str) -> Conversion:
 
 def compare(
     rulesets: Sequence[Ruleset], options: Options, also: Sequence[Ruleset] = ()
-) -> Iterator[Conversion]:
-    """The same rulesets for every target, decided once: each proven as by ``convert``."""
+) -> Iterator[tuple[Cni, Conversion | TargetLimit]]:
+    """The same rulesets for every target, decided once: each proven as by ``convert``, or the limit that forbids it."""
     prepared = prepare(rulesets, options, also)
     for cni in CNIS.values():
-        drafted = fitted_to(prepared, cni)
-        yield conclude(drafted, drafted.text)
+        try:
+            drafted = fitted_to(prepared, cni)
+        except TargetLimit as limit:
+            yield cni, limit
+        else:
+            yield cni, conclude(drafted, drafted.text)
 
 
 def convert(

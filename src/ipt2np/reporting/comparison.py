@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ipt2np.cni.base import SOURCE_CLASSES
+from ipt2np.cni.base import SOURCE_CLASSES, Cni
 from ipt2np.conversion import Conversion
+from ipt2np.errors import TargetLimit
 from ipt2np.findings import CATALOGUE, Severity
 
 _MARKS = {Severity.ERROR: "!", Severity.WARNING: "*", Severity.INFO: ""}
 
 
-def comparison(conversions: Sequence[Conversion]) -> str:
+def comparison(results: Sequence[tuple[Cni, Conversion | TargetLimit]]) -> str:
     """A table with a line for each target, and below it what its codes stand for; text of several lines."""
+    conversions = [each for _, each in results if isinstance(each, Conversion)]
     common = set.intersection(*({finding.code for finding in each.findings} for each in conversions))
-    width = max(len(each.draft.cni.name) for each in conversions)
+    width = max(len(cni.name) for cni, _ in results)
     lines = [f"{'CNI':{width}}  outside   pods      nodes     objects    kB  lost or to know"]
-    lines += [_line(each, width, common) for each in conversions]
+    lines += [
+        _line(each, width, common) if isinstance(each, Conversion) else f"{cni.name:{width}}  {each}"
+        for cni, each in results
+    ]
     lines += ["", *_legend(conversions, common)]
     return "\n".join(lines) + "\n"
 
