@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ipt2np import CNIS, Conversion, Facts, Identity, Options, convert, parse_ruleset
+from ipt2np import CNIS, Conversion, Facts, Identity, Options, Ruleset, convert, parse_ruleset
 from ipt2np.cni.base import SOURCE_CLASSES, Cluster
 from ipt2np.syntax.ipset import parse_ipsets
 from tests.dumps import dump
@@ -191,8 +191,8 @@ CASES = (
 )  # fmt: skip
 
 
-def conversion(case: Case, cni: str) -> Conversion:
-    """The case's conversion for a target."""
+def rulesets_of(case: Case) -> list[Ruleset]:
+    """The case's dumps, parsed."""
     rulesets = []
     if not case.only6:
         text = dump(*case.v4, policy=case.policy, chains=case.chains)
@@ -200,9 +200,18 @@ def conversion(case: Case, cni: str) -> Conversion:
     if case.v6 is not None:
         text = dump(*case.v6, policy=case.policy)
         rulesets.append(parse_ruleset(text.encode(), "rules.v6", family=6, first_number=len(case.v4)))
-    ipsets = parse_ipsets(case.ipsets.encode(), "sets") if case.ipsets else {}
-    options = Options(identity=IDENTITY, cni=cni, cluster=case.cluster, facts=Facts(ipsets=ipsets))
-    return convert(rulesets, options)
+    return rulesets
+
+
+def facts_of(case: Case) -> Facts:
+    """The case's ipsets."""
+    return Facts(ipsets=parse_ipsets(case.ipsets.encode(), "sets") if case.ipsets else {})
+
+
+def conversion(case: Case, cni: str) -> Conversion:
+    """The case's conversion for a target."""
+    options = Options(identity=IDENTITY, cni=cni, cluster=case.cluster, facts=facts_of(case))
+    return convert(rulesets_of(case), options)
 
 
 def codes(result: Conversion) -> list[str]:
