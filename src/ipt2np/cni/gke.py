@@ -28,6 +28,7 @@ class GkeDataplaneV2(NetworkPolicies):
 
     name = "gke-dataplane-v2"
     platform = EVERYWHERE
+    configurable = False
     writing = Writing(expanded=32, end_port_documented=False, by_identity=True)
     client_address = (
         "a Service with externalTrafficPolicy Cluster, an ingress controller or a proxy shows the pods another address: "

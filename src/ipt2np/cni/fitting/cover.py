@@ -166,6 +166,8 @@ def cover(
 ) -> Cover:
     """Groups of services with their sources; services of equal ``shape`` may share a rule."""
     space = wanted.space
+    if not families:
+        return Cover([], wanted)
     maker = _Maker(space, vocabulary)
     remaining = {
         family: _Remaining(space.of_family(allowed, family), space.of_family(wanted, family))
