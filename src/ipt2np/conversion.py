@@ -156,8 +156,7 @@ def fitted_to(prepared: Prepared, cni: Cni) -> Draft:
     """The objects of one target, and their text."""
     options, decision = prepared.options, prepared.decision
     identity = replace(options.identity, interfaces=decision.interfaces)
-    cluster = options.cluster if cni.match_modes else replace(options.cluster, cidr_match=frozenset())
-    options = replace(options, identity=identity, cluster=cluster)
+    options = replace(options, identity=identity, cluster=cni.as_set(options.cluster))
     fitted = cni.fit(prepared.plan, identity, options.cluster, prepared.source)
     findings = by_frame(
         [

@@ -10,6 +10,7 @@ icmp,rule_validation}.go; pkg/k8s/network_policy.go; pkg/k8s/apis/cilium.io/util
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -130,11 +131,13 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, str], own_namespac
 # -- peers -----------------------------------------------------------------------------------------------
 
 
+# Only to save parsing the same text again and again.
+network_of = functools.lru_cache(maxsize=10_000)(ipaddress.ip_network)
+
+
 def cidr_matches(packet: Packet, cidr: str, excepts: Iterable[str], agent: Agent) -> Answer:
-    network = ipaddress.ip_network(cidr)
-    inside = packet.source in network and not any(
-        packet.source in ipaddress.ip_network(hole) for hole in excepts
-    )
+    network = network_of(cidr)
+    inside = packet.source in network and not any(packet.source in network_of(hole) for hole in excepts)
     if packet.source_class == "external":
         return inside
     if packet.source_class == "pod":

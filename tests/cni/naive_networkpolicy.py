@@ -7,6 +7,7 @@ name no port by a word.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import itertools
 import random
@@ -67,8 +68,12 @@ def every_pod(peer: Mapping[str, Any]) -> bool:
     return peer in ({"namespaceSelector": {}}, {"namespaceSelector": {}, "podSelector": {}})
 
 
+# Only to save parsing the same text again and again.
+network_of = functools.lru_cache(maxsize=10_000)(ipaddress.ip_network)
+
+
 def within(source: Address, cidr: str) -> bool:
-    return source in ipaddress.ip_network(cidr)
+    return source in network_of(cidr)
 
 
 def in_block(source: Address, block: Mapping[str, Any]) -> bool:
@@ -190,7 +195,7 @@ def kube_router(policies: Sequence[Policy], packet: Packet) -> Answer:
             members += [(hole, False) for hole in peer["ipBlock"].get("except") or []]
         longest, verdict = -1, False
         for cidr, matches in members:
-            length = ipaddress.ip_network(cidr).prefixlen
+            length = network_of(cidr).prefixlen
             if within(packet.source, cidr) and length >= longest:
                 longest, verdict = length, matches
         answers.append(verdict)
@@ -226,19 +231,19 @@ def aws_table(
         everyone = {"cidr": "0.0.0.0/0" if family == 4 else "::/0"}
         peers = rule.get("from") or [{"ipBlock": everyone}]
         for peer in peers:
-            if is_block(peer) and ipaddress.ip_network(peer["ipBlock"]["cidr"]).version == family:
+            if is_block(peer) and network_of(peer["ipBlock"]["cidr"]).version == family:
                 blocks.append(
                     (peer["ipBlock"]["cidr"], list(peer["ipBlock"].get("except") or []), _keys(rule))
                 )
     blocks += [(address, [], _keys(rule)) for address, rule in extra]
-    blocks.sort(key=lambda block: ipaddress.ip_network(block[0]).prefixlen)
+    blocks.sort(key=lambda block: network_of(block[0]).prefixlen)
     table: dict[str, Entry] = {}
     for cidr, excepts, ports in blocks:
         if cidr in table:
             table[cidr].ports |= ports
             table[cidr].excepts += excepts
             continue
-        first = ipaddress.ip_network(cidr).network_address
+        first = network_of(cidr).network_address
         inherited: set[PortKey] = set()
         for other, entry in table.items():
             if within(first, other) and not any(within(first, hole) for hole in entry.excepts):
@@ -254,7 +259,7 @@ def _aws_lookup(table: Mapping[str, Entry], packet: Packet) -> Answer:
     holding = [cidr for cidr in table if within(packet.source, cidr)]
     if not holding:
         return False
-    ports = table[max(holding, key=lambda cidr: ipaddress.ip_network(cidr).prefixlen)].ports
+    ports = table[max(holding, key=lambda cidr: network_of(cidr).prefixlen)].ports
     matching = sum(
         key == ANY
         or (

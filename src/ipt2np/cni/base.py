@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -179,6 +179,10 @@ class Cni(ABC):
             if effect.packets is not None:
                 result |= effect.packets(space)
         return result
+
+    def as_set(self, cluster: Cluster) -> Cluster:
+        """The cluster as it can be under this target: where a provider sets how CIDRs match, nobody else does."""
+        return cluster if self.match_modes else replace(cluster, cidr_match=frozenset())
 
     @abstractmethod
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:

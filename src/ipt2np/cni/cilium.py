@@ -131,7 +131,7 @@ class Cilium(Cni):
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """Denials on an open base where the host accepts by default and they say it exactly, else what is allowed."""
-        fitting = _Fitting(plan, cluster, identity, self.host)
+        fitting = _Fitting(plan, self.as_set(cluster), identity, self.host)
         objects, emitted = fitting.objects(source_note)
         for each in objects:
             cilium.VALIDATORS[each["apiVersion"], each["kind"]](each)
@@ -148,7 +148,7 @@ class Cilium(Cni):
     ) -> Mapping[str, Reading]:
         """Reads the objects as Cilium does."""
         options = cilium.Options(
-            cidr_match=cluster.cidr_match,
+            cidr_match=self.as_set(cluster).cidr_match,
             extended_protocols=self.options.extended_protocols,
             sctp=self.options.sctp,
             end_port=self.options.end_port,

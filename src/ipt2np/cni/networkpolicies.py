@@ -101,7 +101,7 @@ class NetworkPolicies(Cni):
 
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """One NetworkPolicy, or several that add up where one would be too large."""
-        fitting = _Fitting(self.writing, plan, cluster)
+        fitting = _Fitting(self.writing, plan, self.as_set(cluster))
         objects, emitted = fitting.objects(identity, source_note)
         for each in objects:
             validate(each)
