@@ -20,7 +20,7 @@ from itertools import combinations_with_replacement, pairwise, product
 
 import pytest
 
-from ipt2np.cni.fitting.blocks import Block, blocks
+from ipt2np.cni.fitting.blocks import Block, blocks, halved, layers, without_wildcard
 from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
 from ipt2np.packets.intervals import ADDRESS_BITS
 
@@ -319,3 +319,37 @@ def test_blocks_as_people_would_write_them(
         return space.of_family(space.addresses(Field.SOURCE, result), 4)
 
     assert blocks(addresses(wanted), addresses(wanted) | addresses(either), 4) == expected
+
+
+# -- blocks in pieces ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [1, 3, 50])
+def test_a_halved_block_is_the_same_addresses_with_few_exceptions_each(most: int) -> None:
+    rng = random.Random(most)
+    for _ in range(20):
+        holes = {f"10.{rng.randrange(4)}.{rng.randrange(256)}.{rng.randrange(64) * 4}/30" for _ in range(120)}
+        excepts = tuple(sorted(holes, key=ipaddress.ip_network))
+        parts = halved(Block("10.0.0.0/14", excepts), lambda part: len(part.excepts) <= most)
+        assert all(len(part.excepts) <= most for part in parts)
+        left = AddressSet.of(4, [])
+        for part in parts:
+            own = AddressSet.cidrs(part.cidr)
+            own = own - AddressSet.cidrs(*part.excepts) if part.excepts else own
+            assert not left & own
+            left |= own
+        assert left == AddressSet.cidrs("10.0.0.0/14") - AddressSet.cidrs(*excepts)
+
+
+def test_all_addresses_are_two_halves_where_a_target_reads_them_as_less() -> None:
+    assert without_wildcard(Block("::/0")) == [Block("::/1"), Block("8000::/1")]
+    assert without_wildcard(Block("0.0.0.0/0", ("0.0.0.0/1", "200.0.0.0/8"))) == [Block("128.0.0.0/1", ("200.0.0.0/8",))]
+    assert without_wildcard(Block("10.0.0.0/8", ("10.1.0.0/16",))) == [Block("10.0.0.0/8", ("10.1.0.0/16",))]
+
+
+def test_layers_keep_exceptions_from_the_blocks_inside_them() -> None:
+    found = [
+        Block("10.0.0.0/8", ("10.1.0.0/16", "10.2.0.0/16")), Block("10.1.0.0/24"), Block("10.2.3.0/24", ("10.2.3.128/25",)),
+        Block("10.2.3.192/26"), Block("192.168.0.0/16"),
+    ]  # fmt: skip
+    assert layers(found) == [[found[0], found[4]], [found[1], found[2]], [found[3]]]

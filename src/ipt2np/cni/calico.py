@@ -21,7 +21,7 @@ from ipt2np.cni.base import (
 )
 from ipt2np.cni.capabilities import of_order
 from ipt2np.cni.features import Feature
-from ipt2np.cni.fitting.blocks import Block, blocks, layers
+from ipt2np.cni.fitting.blocks import Block, blocks, halved, layers
 from ipt2np.cni.fitting.cover import ALL_PORTS, Icmp, Service, Vocabulary
 from ipt2np.cni.fitting.losses import Manner, losses
 from ipt2np.cni.fitting.objects import (
@@ -228,25 +228,47 @@ class Writer:
                 yield from self._with_services(versioned, {}, step)
                 continue
             for layer in layers(blocks(wanted, allowed, family)):
-                yield from self._with_services(versioned, self._source(layer), step)
+                for source in self._sources(layer):
+                    yield from self._with_services(versioned, source, step)
 
-    def _source(self, layer: Sequence[Block]) -> Object:
-        nets = [block.cidr for block in layer]
-        holes = [text for block in layer for text in block.excepts]
+    def _sources(self, layer: Sequence[Block]) -> Iterator[Object]:
+        """The sources of a rule, or of several where its exceptions are too many for one.
+
+        Exceptions are never a network set: a ``notSelector`` of a namespaced policy keeps to the namespace.
+        """
+        if sum(len(block.excepts) for block in layer) <= NETS_LIMIT:
+            yield self._source(layer)
+            return
+        plain = [block for block in layer if not block.excepts]
+        if plain:
+            yield self._source(plain)
+        run: list[Block] = []
+        for block in layer:
+            for part in halved(block, lambda part: len(part.excepts) <= NETS_LIMIT) if block.excepts else ():
+                if len(run) == NETS_LIMIT or sum(len(each.excepts) for each in (*run, part)) > NETS_LIMIT:
+                    yield self._source(run)
+                    run = []
+                run.append(part)
+        if run:
+            yield self._source(run)
+
+    def _source(self, blocks_of: Sequence[Block]) -> Object:
+        nets = [block.cidr for block in blocks_of]
+        holes = [text for block in blocks_of for text in block.excepts]
         result: Object = {}
         if nets not in (["0.0.0.0/0"], ["::/0"]):
-            result |= self._listed("nets", "selector", nets)
+            result |= self._listed(nets)
         if holes:
-            result |= self._listed("notNets", "notSelector", holes)
+            result["notNets"] = holes
         return result
 
-    def _listed(self, name: str, selector: str, cidrs: Sequence[str]) -> Object:
+    def _listed(self, cidrs: Sequence[str]) -> Object:
         """The CIDRs in the rule itself, or in a network set where there are too many for it."""
         if len(cidrs) <= NETS_LIMIT:
-            return {name: list(cidrs)}
+            return {"nets": list(cidrs)}
         label = f"{set_label(self.identity)[:40].rstrip('-.')}-{digest(' '.join(cidrs))[:10]}"
         self.sets[label] = tuple(cidrs)
-        return {selector: f"{NETS_LABEL} == '{label}'"}
+        return {"selector": f"{NETS_LABEL} == '{label}'"}
 
     def _network_sets(self) -> Iterator[Object]:
         for label, cidrs in self.sets.items():

@@ -20,7 +20,7 @@ from ipt2np.cni.base import (
 )
 from ipt2np.cni.capabilities import of_writing
 from ipt2np.cni.features import Feature
-from ipt2np.cni.fitting.blocks import Block, blocks, without_wildcard
+from ipt2np.cni.fitting.blocks import Block, blocks, halved, without_wildcard
 from ipt2np.cni.fitting.cover import ALL_PORTS, Cover, Group, Service, Vocabulary, cover
 from ipt2np.cni.fitting.incluster import admits_class, external, in_cluster_findings
 from ipt2np.cni.fitting.losses import Manner, closing, losses
@@ -408,26 +408,16 @@ def _parts(rule: Object) -> list[Object]:
 
 def _peer_parts(peer: Object) -> list[Object]:
     """A block whose exceptions alone are too many is halved until they are not."""
-    excepts = peer.get("ipBlock", {}).get("except", [])
-    if not excepts or size_of(peer) <= OBJECT_BYTES // 4:
+    if not peer.get("ipBlock", {}).get("except"):
         return [peer]
-    network = ipaddress.ip_network(peer["ipBlock"]["cidr"])
-    result: list[Object] = []
-    for half in network.subnets():
-        inside = [text for text in excepts if _within(text, half)]
-        if str(half) in inside:
-            continue
-        block = {"cidr": str(half), "except": inside} if inside else {"cidr": str(half)}
-        result += _peer_parts({"ipBlock": block})
-    return result
+    whole = Block(peer["ipBlock"]["cidr"], tuple(peer["ipBlock"]["except"]))
+    return [
+        {"ipBlock": _block(part)}
+        for part in halved(whole, lambda part: size_of(_block(part)) <= OBJECT_BYTES // 4)
+    ]
 
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def _within(text: str, network: _Network) -> bool:
-    inner = ipaddress.ip_network(text)
-    return inner.prefixlen >= network.prefixlen and inner.network_address in network
 
 
 def _above(network: _Network, known: Mapping[str, object]) -> Iterator[str]:

@@ -16,7 +16,8 @@ subtrees are one node of the diagram, so the cost is that of the diagram, not of
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ipt2np.packets import Field, PacketSet
@@ -114,18 +115,34 @@ def blocks(wanted: PacketSet, allowed: PacketSet, family: int, *, excepts: bool 
     return [Block(cidr, tuple(excepts)) for cidr, excepts in tree.blocks]
 
 
+def halved(block: Block, fits: Callable[[Block], bool]) -> list[Block]:
+    """Blocks that together are ``block``, halved until each ``fits``; a block without exceptions is not halved."""
+    starts = [_ends(text)[0] for text in block.excepts]
+
+    def step(network: _Network, low: int, high: int) -> Iterator[Block]:
+        here = Block(str(network), block.excepts[low:high])
+        if here.excepts == (here.cidr,):
+            return
+        if not here.excepts or fits(here):
+            yield here
+            return
+        for half in network.subnets():
+            first, last = int(half.network_address), int(half.broadcast_address)
+            yield from step(
+                half, bisect_left(starts, first, low, high), bisect_right(starts, last, low, high)
+            )
+
+    return list(step(ipaddress.ip_network(block.cidr), 0, len(block.excepts)))
+
+
 def without_wildcard(block: Block) -> list[Block]:
     """A block as two halves where it is all addresses of its family, for targets that read that as something else."""
     network = ipaddress.ip_network(block.cidr)
     if network.prefixlen:
         return [block]
-    result = []
-    for half in network.subnets():
-        first, last = _ends(str(half))
-        holes = tuple(text for text in block.excepts if first <= _ends(text)[0] <= last)
-        if str(half) not in holes:
-            result.append(Block(str(half), holes))
-    return result
+    if not block.excepts:
+        return [Block(str(half)) for half in network.subnets()]
+    return halved(block, lambda part: not part.cidr.endswith("/0"))
 
 
 def layers(found: Sequence[Block]) -> list[list[Block]]:
@@ -148,6 +165,9 @@ def layers(found: Sequence[Block]) -> list[list[Block]]:
             result.append([])
         result[len(around)].append(block)
     return [layer for layer in result if layer]
+
+
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def _ends(cidr: str) -> tuple[int, int]:
