@@ -13,8 +13,8 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python3.14
 # More arguments for pytest, such as PYTEST_ARGS='-k parser'.
 PYTEST_ARGS ?=
 
-# The judges (the kernel, the second analyser, brute force, packet by packet, corruption) take a process of their own beside the other
-# tests. What they run does not count as covered: they would be half as fast.
+# The judges (the kernel, the second analyser, packet by packet, brute force, corruption) take a process of their own
+# beside the other tests. What they run does not count as covered: they would be half as fast.
 JUDGES := tests/kernel tests/corpus tests/analyzer tests/packets tests/cni/test_blocks.py tests/cni/test_naive_calico.py \
   tests/cni/test_cilium_kinds.py tests/cni/test_antrea_kinds.py tests/cni/test_dialects.py tests/proof/test_corruption.py
 
