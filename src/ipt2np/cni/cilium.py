@@ -26,10 +26,11 @@ from ipt2np.cni.base import (
 from ipt2np.cni.capabilities import of_host, of_words
 from ipt2np.cni.features import Feature
 from ipt2np.cni.fitting.blocks import blocks, without_wildcard
-from ipt2np.cni.fitting.cover import ALL_PORTS, Cover, Group, Icmp, Service, Vocabulary, cover
+from ipt2np.cni.fitting.cover import ALL_PORTS, SERVICE_FIELDS, Cover, Group, Icmp, Service, Vocabulary, cover
 from ipt2np.cni.fitting.incluster import (
     admits_class,
     all_but_bans,
+    cidrs_of,
     external,
     in_cluster_findings,
     packets_from,
@@ -66,6 +67,8 @@ UNKNOWN_DROPPED = "the datapath drops all but TCP, UDP, SCTP and ICMP; what enab
 NODES = (
     "node policies count only where Cilium's host firewall is on (hostFirewall.enabled), on its own devices"
 )
+NAMED = ((1, 1), (6, 6), (17, 17), (58, 58), (132, 132))
+"""The protocols that rules can name, as ranges."""
 ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 WORDS = Vocabulary(
@@ -271,6 +274,7 @@ class _Fitting:
         space = self.space = self.plan.space
         self.allowance: Allowance = self.plan.allow_only()
         self.admitted = {POD: space.nothing, NODE: space.nothing}
+        self.denied = {POD: space.nothing, NODE: space.nothing}
         self.left = space.nothing
         denied = self._denials()
         self.open_base = denied is not None
@@ -284,31 +288,62 @@ class _Fitting:
     def _denials(self) -> Cover | None:
         """What to deny, where the host accepts by default and nothing of it is lost by saying it so.
 
-        Denials by CIDR do not reach pods and nodes: where declared ones are to be refused, this is no way.
+        The base is open where protocols that no rule can name are accepted from all but some sources. Denials by CIDR do
+        not reach pods and nodes: where declared ones are to be refused in part, this is no way.
         """
-        space = self.space
-        whole = self._cover(self.allowance.wanted, self.allowance.allowed)
-        everything = [group for group in whole.groups if group.services[0].protocol is None]
-        if not everything or not all_but_bans(everything[0].sources, space) or not self.cluster.in_cluster:
-            return None
-        refused = self.plan.judged - self.allowance.wanted
-        inside = packets_from(space, (*self.cluster.pod_cidrs, *self.cluster.node_cidrs))
-        if refused.meets(inside):
-            return None
+        space, plan, inside = self.space, self.plan, (POD, NODE)
         spoken = space.nothing
-        for family in self.plan.families:
+        for family in plan.families:
             spoken |= space.family(family)
-        free = spoken - self.plan.judged
-        found = self._cover(refused, refused | free | (inside & spoken))
-        return None if found.left or not (found.groups or len(self.plan.families) == 1) else found
+        unnamed = spoken - space.values(Field.PROTOCOL, NAMED)
+        if not self.cluster.in_cluster or not all_but_bans(self._sources_of(unnamed), space):
+            return None
+        # What the datapath drops whatever the policy says need not be denied.
+        refused = plan.judged - self.allowance.wanted - unnamed
+        free = (spoken - plan.judged) | unnamed
+        declared = {name: packets_from(space, cidrs_of(self.cluster, name)) for name in inside}
+        found = self._cover(refused, refused | free | ((declared[POD] | declared[NODE]) & spoken))
+        if found.left:
+            return None
+        for name in inside:
+            for group in found.groups:
+                if self._denies(group, name):
+                    self.denied[name] |= group.services_packets(space)
+            if refused.meets(declared[name] - self.denied[name]):
+                return None
+        return found
+
+    def _sources_of(self, packets: PacketSet) -> dict[int, tuple[PacketSet, PacketSet]]:
+        """The sources from which all of ``packets`` are accepted."""
+        result = {}
+        for family in self.plan.families:
+            sources = self.space.of_family(self.allowance.allowed | ~packets, family)
+            for each in SERVICE_FIELDS:
+                sources = sources.every(each)
+            result[family] = (sources, sources)
+        return result
+
+    def _denies(self, group: Group, name: str) -> bool:
+        """True where a whole class is to be refused a group's services.
+
+        Declared: the host refuses them to every address of the class. Not declared: what it refuses is more than bans.
+        """
+        packets = group.services_packets(self.space) & self.plan.judged
+        cidrs = cidrs_of(self.cluster, name)
+        if not cidrs:
+            others = {family: (~refused, ~refused) for family, (refused, _) in group.sources.items()}
+            return not all_but_bans(others, self.space)
+        packets &= packets_from(self.space, cidrs)
+        return bool(packets) and not packets.meets(self.allowance.wanted)
 
     def _denying(self, denied: Cover) -> list[_Rule]:
         space = self.space
-        self.admitted = dict.fromkeys((POD, NODE), space.everything)
+        self.admitted = {name: space.everything - packets for name, packets in self.denied.items()}
         rules = []
         for group in denied.groups:
             packets = group.packets(space)
-            for body in self._with_services(self._cidr_peers(group), group):
+            classes = [name for name in (POD, NODE) if self._denies(group, name)]
+            for body in self._with_services([*self._cidr_peers(group), *_class_peers(classes)], group):
                 rules.append(_Rule("ingressDeny", body, packets, Can.REFUSE))
         for family in (4, 6):
             if family not in self.plan.families:
@@ -331,7 +366,7 @@ class _Fitting:
             self._admit(services, POD, NODE)
             peers = [{"fromEntities": ["all"]} if group.services[0].protocol is None else {}]
         else:
-            peers = [*self._cidr_peers(group), *self._class_peers(group, services)]
+            peers = [*self._cidr_peers(group), *self._peers_inside(group, services)]
         for name in (POD, NODE):
             if f"{name}s" in self.cluster.cidr_match:
                 self._admit(packets, name)
@@ -342,7 +377,7 @@ class _Fitting:
         for each in classes:
             self.admitted[each] |= packets
 
-    def _class_peers(self, group: Group, services: PacketSet) -> list[Object]:
+    def _peers_inside(self, group: Group, services: PacketSet) -> list[Object]:
         """The peers for all pods or all nodes, where CIDRs do not match them by address."""
         if not self.cluster.in_cluster:
             return []
@@ -353,11 +388,7 @@ class _Fitting:
             and admits_class(group.sources, self.cluster, name, self.space)
         ]
         self._admit(services, *chosen)
-        if len(chosen) == 2:
-            return [{"fromEntities": ["cluster"]}]
-        if chosen == [POD]:
-            return [{"fromEndpoints": [ALL_PODS]}]
-        return [{"fromEntities": ["remote-node"]}] if chosen else []
+        return _class_peers(chosen)
 
     # -- bodies -----------------------------------------------------------------------------------------
 
@@ -481,6 +512,15 @@ def _services(group: Group, space: PacketSpace) -> PacketSet:
             packets &= space.family(4 if service.protocol == 1 else 6)
         result |= packets
     return result
+
+
+def _class_peers(classes: Sequence[str]) -> list[Object]:
+    """The peers that stand for whole classes of sources inside the cluster."""
+    if len(classes) == 2:
+        return [{"fromEntities": ["cluster"]}]
+    if list(classes) == [POD]:
+        return [{"fromEndpoints": [ALL_PODS]}]
+    return [{"fromEntities": ["remote-node"]}] if classes else []
 
 
 def _ports(group: Group) -> list[Object]:

@@ -154,9 +154,7 @@ class _Fitting:
 
     def _rules(self, origin: int) -> list[Emission]:
         group = self.groups[origin]
-        services = self.space.nothing
-        for service in group.services:
-            services |= service.packets(self.space)
+        services = group.services_packets(self.space)
         rule: Object = {}
         whole = len(self.families) == 2 and all(
             allowed.node == self.space.everything.node for _, allowed in group.sources.values()

@@ -24,7 +24,7 @@ ALL_PORTS: Range = (1, 0xFFFF)
 Sources = Mapping[int, tuple[PacketSet, PacketSet]]
 """By family: (wanted, allowed) sources, sets in which only the source matters."""
 
-_SERVICE_FIELDS = (
+SERVICE_FIELDS = (
     Field.PROTOCOL,
     Field.ICMP_TYPE,
     Field.ICMP_CODE,
@@ -107,11 +107,16 @@ class Group:
             for family, (wanted, allowed) in self.sources.items()
         }
 
-    def packets(self, space: PacketSpace) -> PacketSet:
-        """The packets that the group wants covered, of all families."""
+    def services_packets(self, space: PacketSpace) -> PacketSet:
+        """The packets of the group's services, whatever their source and family."""
         services = space.nothing
         for service in self.services:
             services |= service.packets(space)
+        return services
+
+    def packets(self, space: PacketSpace) -> PacketSet:
+        """The packets that the group wants covered, of all families."""
+        services = self.services_packets(space)
         sources = space.nothing
         for family, (wanted, _) in self.sources.items():
             sources |= wanted & space.family(family)
@@ -213,7 +218,7 @@ class _Maker:
 
     def everything(self, families: _Families) -> dict[int, PacketSet]:
         """Takes every level; the packets left by family."""
-        families = self._take(EVERYTHING, families, _SERVICE_FIELDS)
+        families = self._take(EVERYTHING, families, SERVICE_FIELDS)
         left = dict.fromkeys(families, self.space.nothing)
         for low, high, parts in _cut(families, Field.PROTOCOL):
             for protocol in range(low, high + 1):
@@ -241,7 +246,7 @@ class _Maker:
         nothing = self.space.nothing
         work = {f: named.get(f, _Remaining(nothing, nothing)) for f in families}
         if self.vocabulary.whole_icmp or protocol not in (1, 58):
-            work = self._take(Service(protocol), work, _SERVICE_FIELDS[1:])
+            work = self._take(Service(protocol), work, SERVICE_FIELDS[1:])
         if any(each.wanted for each in work.values()):
             if protocol in self.vocabulary.ports:
                 work = self._ports(protocol, work)
