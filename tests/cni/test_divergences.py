@@ -372,8 +372,11 @@ def test_x10_a_rule_for_every_protocol_is_cut_by_ciliums_datapath() -> None:
 def test_x11_sctp_is_not_certain_everywhere() -> None:
     stream = "-A INPUT -s 198.51.100.0/24 -p sctp -m sctp --dport 3868 -j ACCEPT"
     assert having("N2P414", stream) == {*BY_IDENTITY, "calico", "weave"}
-    for cni in ("cilium", "azure-cilium"):
-        assert closed(converted(cni, stream), "external") == ["N2P414"]
+    assert closed(converted("cilium", stream), "external") == ["N2P414"]
+    for cni in ("azure-cilium", "gke-dataplane-v2"):
+        conversion = converted(cni, stream)
+        assert not closed(conversion, "external")
+        assert packet("198.51.100.7", "sctp", 3868) in conversion.readings["external"].undefined
     assert "eBPF" in found(converted("calico", stream), "N2P414")[0].message
 
 
@@ -389,8 +392,8 @@ def test_x12_kube_router_rejects_what_is_refused_and_all_others_drop() -> None:
 
 
 def test_x14_icmp_errors_of_admitted_connections_are_dropped_on_aws() -> None:
-    assert having("N2P421", WEB) == {"aws-vpc-cni"}
-    assert not found(converted("aws-vpc-cni", policy="ACCEPT"), "N2P421")
+    assert having("N2P423", WEB) == {"aws-vpc-cni"}
+    assert not found(converted("aws-vpc-cni", policy="ACCEPT"), "N2P423")
 
 
 # -- X15, X16, X19, X20 ------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ from ipt2np.cni.base import Capability, Grade, Limit, Profile
 from ipt2np.cni.byaddress import KIND, ByAddress
 from ipt2np.cni.cilium import API_VERSION, Cilium
 from ipt2np.cni.features import Feature
-from ipt2np.cni.kinds import cilium
 from ipt2np.cni.kinds.dialects import AZURE_NPM
 from ipt2np.cni.networkpolicies import Writing
 from ipt2np.cni.notes import Note, always
@@ -47,7 +46,8 @@ class AzureCilium(Cilium):
     """Azure CNI powered by Cilium, which nobody can configure."""
 
     name = "azure-cilium"
-    options = cilium.Options(cidr_match=frozenset())
+    scope = "every protocol but SCTP"
+    sctp_documented = False
     match_modes = False
     profile = Profile(
         "Azure CNI powered by Cilium (1.17 or newer: Kubernetes 1.32)",
@@ -56,9 +56,7 @@ class AzureCilium(Cilium):
         {
             **Cilium.profile.capabilities,
             Feature.PORT_RANGE: Capability(Grade.EXACT, "by endPort: Kubernetes 1.32 or newer"),
-            Feature.SCTP: Capability(
-                Grade.PARTLY, "whether it is handled is not documented; taken as dropped"
-            ),
+            Feature.SCTP: Capability(Grade.PARTLY, "whether it is let through is not documented"),
             Feature.PROTOCOL: Capability(Grade.NOT, "the datapath drops all but TCP, UDP, SCTP and ICMP"),
             Feature.IN_CLUSTER: Capability(Grade.PARTLY, "all pods or all nodes together"),
         },

@@ -96,6 +96,16 @@ class Reading:
     """Packets for which the target's documents give no answer: outside the verdict."""
 
 
+def either(one: Mapping[str, Reading], two: Mapping[str, Reading]) -> dict[str, Reading]:
+    """The reading where either of two may be right: what they differ in is undefined."""
+    result = {}
+    for name, first in one.items():
+        second = two[name]
+        differing = (first.admits - second.admits) | (second.admits - first.admits)
+        result[name] = Reading(first.admits & second.admits, first.undefined | second.undefined | differing)
+    return result
+
+
 class PolicyFault(ValueError):
     """A policy that the API server or the CNI would refuse."""
 

@@ -22,6 +22,7 @@ from ipt2np.cni.base import (
     PlatformEffect,
     Profile,
     Reading,
+    either,
 )
 from ipt2np.cni.capabilities import of_host, of_words
 from ipt2np.cni.features import Feature
@@ -90,6 +91,8 @@ class Cilium(Cni):
     name = "cilium"
     template = "cilium.yaml.j2"
     match_modes = True
+    sctp_documented: ClassVar[bool] = True
+    """False where nobody says whether SCTP is handled."""
     host: ClassVar[bool] = False
     """True where nodes are selected, and the objects are the cluster's."""
     options: ClassVar[cilium.Options] = cilium.Options(cidr_match=frozenset())
@@ -150,22 +153,27 @@ class Cilium(Cni):
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """Reads the objects as Cilium does."""
-        options = cilium.Options(
-            cidr_match=self.as_set(cluster).cidr_match,
-            extended_protocols=self.options.extended_protocols,
-            sctp=self.options.sctp,
-            end_port=self.options.end_port,
-            native=self.options.native,
-        )
         objects = load(text, cilium.VALIDATORS)
+        reading = self._read(objects, identity, cluster, space, self.options.sctp)
+        if self.sctp_documented:
+            return reading
+        return either(reading, self._read(objects, identity, cluster, space, not self.options.sctp))
+
+    def _read(
+        self, objects: list[Object], identity: Identity, cluster: Cluster, space: PacketSpace, sctp: bool
+    ) -> Mapping[str, Reading]:
+        options = replace(self.options, cidr_match=self.as_set(cluster).cidr_match, sctp=sctp)
         if self.host:
             return cilium.read_host(objects, identity.pod_labels, space, cluster, options)
         return cilium.read(objects, identity, space, cluster, options)
 
     def _datapath(self, plan: PolicyPlan) -> list[Finding]:
-        return datapath_findings(
-            plan, "SCTP is dropped unless Cilium was told to handle it (enable-sctp); the host accepts some"
+        of_sctp = (
+            "SCTP is dropped unless Cilium was told to handle it (enable-sctp); the host accepts some"
+            if self.sctp_documented
+            else "whether SCTP is let through is not documented; the host accepts some"
         )
+        return datapath_findings(plan, of_sctp)
 
     def _cost(self, objects: Sequence[Object], identity: Identity) -> list[Finding]:
         entries = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipt2np.cni.base import Capability, Cluster, Grade, Identity, Profile, Reading
+from ipt2np.cni.base import Capability, Cluster, Grade, Identity, Profile, Reading, either
 from ipt2np.cni.byaddress import KIND, ByAddress
 from ipt2np.cni.cilium import datapath_findings
 from ipt2np.cni.features import Feature
@@ -59,18 +59,9 @@ class GkeDataplaneV2(NetworkPolicies):
     ) -> Mapping[str, Reading]:
         """Reads the objects as Cilium does, and leaves open what hangs on undocumented settings."""
         policies = load(text, VALIDATORS)
-        certain = cilium.read(policies, identity, space, cluster, CERTAIN)
-        possible = cilium.read(policies, identity, space, cluster, POSSIBLE)
-        return {
-            name: Reading(
-                certain[name].admits & possible[name].admits,
-                certain[name].undefined
-                | possible[name].undefined
-                | (possible[name].admits - certain[name].admits)
-                | (certain[name].admits - possible[name].admits),
-            )
-            for name in certain
-        }
+        return either(
+            *(cilium.read(policies, identity, space, cluster, options) for options in (CERTAIN, POSSIBLE))
+        )
 
 
 class GkeCalico(ByAddress):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,22 @@ from ipt2np.text import printable
 REMARKED_RULES = 8
 """A comment over an emitted rule names so many rules and counts the others."""
 
-_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}")
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
+_CIDR = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}")
+_CIDR6 = re.compile(r"[0-9a-f:]+/[0-9]{1,3}")
 
 
 def scalar(value: Any) -> str:
     """``value`` as a YAML scalar on one line that reads back as the same text, whatever is in it."""
     text = str(value)
+    # Most of a long policy is CIDRs, which are no other type of YAML.
+    if _CIDR.fullmatch(text):
+        return text
+    return f'"{text}"' if _CIDR6.fullmatch(text) else _scalar(text)
+
+
+@lru_cache(maxsize=10_000)
+def _scalar(text: str) -> str:
     if _PLAIN.fullmatch(text) and yaml.safe_load(text) == text:
         return text
     return yaml.safe_dump(text, default_style='"', allow_unicode=False, width=2**31).rstrip("\n")

@@ -9,8 +9,9 @@ block above it. With children l and r:
 
 Where exceptions are not to be had, covered is 0 for a subtree with nothing unwanted in it, else impossible.
 
-A wanted leaf costs open 1, covered 0; an unwanted one 0 and 1; a leaf that may go either way nothing. Equal
-subtrees are one node of the diagram, so the cost is that of the diagram, not of the address space.
+A wanted leaf costs open 1, covered 0; an unwanted one 0 and 1; a leaf that may go either way nothing. A subtree with
+nothing wanted in it costs open 0, covered at most 1, so it is not looked into, however much is allowed there. Equal
+subtrees are one node of the diagram, so the cost is that of the diagram of what is wanted, not of the address space.
 """
 
 from __future__ import annotations
@@ -21,10 +22,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ipt2np.packets import Field, PacketSet
-from ipt2np.packets.diagram import TERMINAL_LEVEL
+from ipt2np.packets.diagram import FALSE, TRUE
 from ipt2np.packets.intervals import ADDRESS_BITS, address_text
 
-UNWANTED, WANTED, EITHER = 0, 1, 2
 _IMPOSSIBLE = 1 << 62
 
 
@@ -36,29 +36,36 @@ class Block:
     excepts: tuple[str, ...] = ()
 
 
+_Node = tuple[int, int]
+"""A subtree: the diagram nodes of what is wanted of it, and of what is allowed."""
+
+
 class _Tree:
     def __init__(self, wanted: PacketSet, allowed: PacketSet, family: int, excepts: bool) -> None:
-        space = wanted.space
         self.family = family
         self.bits = ADDRESS_BITS[family]
-        self.diagram = space.diagram
-        self.root = self.diagram.combine(
-            lambda v: WANTED if v[0] else (EITHER if v[1] else UNWANTED), (wanted.node, allowed.node)
-        )
-        self.excepts = excepts
-        self.leaves = {UNWANTED: (0, 1 if excepts else _IMPOSSIBLE), WANTED: (1, 0), EITHER: (0, 0)}
-        self.costs: dict[tuple[int, int], tuple[int, int]] = {}
+        self.diagram = wanted.space.diagram
+        self.root = wanted.node, allowed.node
+        self.an_except = 1 if excepts else _IMPOSSIBLE
+        self.costs: dict[tuple[_Node, int], tuple[int, int]] = {}
         self.blocks: list[tuple[str, list[str]]] = []
 
-    def children(self, node: int, depth: int) -> tuple[int, int]:
-        if self.diagram.level[node] == Field.SOURCE.first + depth:
-            return self.diagram.low[node], self.diagram.high[node]
-        return node, node
+    def children(self, node: _Node, depth: int) -> tuple[_Node, _Node]:
+        level, low, high = self.diagram.level, self.diagram.low, self.diagram.high
+        at = Field.SOURCE.first + depth
+        wanted, allowed = node
+        w0, w1 = (low[wanted], high[wanted]) if level[wanted] == at else (wanted, wanted)
+        a0, a1 = (low[allowed], high[allowed]) if level[allowed] == at else (allowed, allowed)
+        return (w0, a0), (w1, a1)
 
-    def cost(self, node: int, depth: int) -> tuple[int, int]:
+    def cost(self, node: _Node, depth: int) -> tuple[int, int]:
         """(open, covered) of the subtree whose prefix has ``depth`` bits."""
-        if self.diagram.level[node] == TERMINAL_LEVEL:
-            return self.leaves[self.diagram.value(node)]
+        wanted, allowed = node
+        if wanted == TRUE:
+            return 1, 0
+        if wanted == FALSE:
+            # One except for all of it does, however little of it is unwanted.
+            return 0, 0 if allowed == TRUE else self.an_except
         key = (node, depth)
         found = self.costs.get(key)
         if found is None:
@@ -66,18 +73,18 @@ class _Tree:
             open_l, covered_l = self.cost(low, depth + 1)
             open_h, covered_h = (open_l, covered_l) if high == low else self.cost(high, depth + 1)
             opened = min(open_l + open_h, 1 + covered_l + covered_h)
-            covered = min(covered_l + covered_h, 1 + opened if self.excepts else _IMPOSSIBLE)
+            covered = min(covered_l + covered_h, self.an_except + opened)
             found = self.costs[key] = opened, covered
         return found
 
     def text(self, prefix: int, depth: int) -> str:
         return f"{address_text(prefix << (self.bits - depth), self.family)}/{depth}"
 
-    def write_open(self, node: int, depth: int, prefix: int) -> None:
+    def write_open(self, node: _Node, depth: int, prefix: int) -> None:
         opened, _ = self.cost(node, depth)
         if not opened:
             return
-        if self.diagram.level[node] == TERMINAL_LEVEL:
+        if node[0] == TRUE:
             self.blocks.append((self.text(prefix, depth), []))
             return
         low, high = self.children(node, depth)
@@ -90,11 +97,11 @@ class _Tree:
         self.write_covered(low, depth + 1, prefix << 1, excepts)
         self.write_covered(high, depth + 1, prefix << 1 | 1, excepts)
 
-    def write_covered(self, node: int, depth: int, prefix: int, excepts: list[str]) -> None:
+    def write_covered(self, node: _Node, depth: int, prefix: int, excepts: list[str]) -> None:
         _, covered = self.cost(node, depth)
         if not covered:
             return
-        if self.diagram.level[node] != TERMINAL_LEVEL:
+        if node != (FALSE, FALSE):
             low, high = self.children(node, depth)
             if self.cost(low, depth + 1)[1] + self.cost(high, depth + 1)[1] == covered:
                 self.write_covered(low, depth + 1, prefix << 1, excepts)
