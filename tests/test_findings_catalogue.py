@@ -212,6 +212,9 @@ CASES: Sequence[Case] = (
     ("N2P421", dump("-A INPUT -i tun+ -j ACCEPT"), 4, {"cni": "calico", "scope": Scope.HOST}, 5),
     ("N2P422", dump(WEB), 4, {"cni": "antrea", "scope": Scope.HOST}, 0),
     ("N2P423", dump(WEB), 4, on("aws-vpc-cni"), 0),
+    ("N2P424", dump("-A INPUT -p tcp --dport 113 -j REJECT"), 4, on("antrea"), 5),
+    ("N2P424", dump("-A INPUT -p tcp --dport 113 -j REJECT"), 4, on("kube-router"), 5),
+    ("N2P425", dump("-A INPUT -p tcp --dport 80 -j LOG"), 4, on("calico"), 5),
 )
 
 

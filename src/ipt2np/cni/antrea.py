@@ -75,6 +75,8 @@ class Antrea(Cni):
 
     name = "antrea"
     template = "antrea.yaml.j2"
+    answer: ClassVar[str] = "a TCP reset, or ICMP host-administratively-prohibited for other protocols"
+    """How refused packets are answered (antrea: docs/antrea-network-policy.md)."""
     host: ClassVar[bool] = False
     """True where nodes are selected, and the objects are the cluster's."""
     platform: ClassVar[Sequence[PlatformEffect]] = TO_PODS
@@ -102,7 +104,7 @@ class Antrea(Cni):
         objects, emitted = _objects(plan, written, identity, source_note, self.host)
         for each in objects:
             antrea.VALIDATORS[each["apiVersion"], each["kind"]](each)
-        findings = tuple(_findings(plan, written, objects))
+        findings = tuple(_findings(plan, written, objects, self.answer))
         return Fitted(tuple(objects), tuple(emitted), findings, written.logged, written.rejected)
 
     def interpret(
@@ -119,6 +121,7 @@ class AntreaNode(Antrea):
     """crd.antrea.io/v1beta1 ClusterNetworkPolicy applied to nodes."""
 
     host = True
+    answer = "an ICMP port-unreachable"
     platform = TO_NODES
     client_address = "nothing stands between a client and the node itself"
     profile = Profile(
@@ -224,11 +227,11 @@ def _ports(service: Service) -> Iterator[Object]:
             yield {**base, "sourcePort": first, **({} if first == last else {"sourceEndPort": last})}
 
 
-def _findings(plan: PolicyPlan, written: Ordered, objects: Sequence[Object]) -> Iterator[Finding]:
+def _findings(
+    plan: PolicyPlan, written: Ordered, objects: Sequence[Object], answer: str
+) -> Iterator[Finding]:
     frames = plan.provenance.frames
-    yield from losses(
-        plan, Manner("an Antrea policy", ORDER.vocabulary, rejects=True, logs=True), written.left
-    )
+    yield from losses(plan, Manner("an Antrea policy", ORDER.vocabulary, answer, logs=True), written.left)
     if written.unanswered:
         yield Finding(
             "N2P304",

@@ -112,7 +112,7 @@ def of_writing(words: Vocabulary, writing: Writing) -> Capabilities:
             Feature.SOURCE: _exact("of sources outside the cluster"),
             Feature.IN_CLUSTER: _partly("all pods together or none; nodes have no peer"),
         }
-    if writing.rejects:
+    if writing.answer:
         result[Feature.REJECT] = _partly("every refused packet is answered, dropped ones too, all in one way")
     return result
 

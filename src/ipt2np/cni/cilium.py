@@ -236,15 +236,19 @@ def _ranges(objects: Sequence[Object]) -> list[Finding]:
     return [Finding("N2P403", message, "check the version of Cilium")]
 
 
+def dropped_by_datapath(space: PacketSpace) -> PacketSet:
+    """The packets of protocols that Cilium's datapath does not know, but for SCTP, which it can be told to handle."""
+    icmp = space.value(Field.PROTOCOL, 1) & space.family(4) | space.value(Field.PROTOCOL, 58) & space.family(
+        6
+    )
+    return ~(space.values(Field.PROTOCOL, ((6, 6), (17, 17), (132, 132))) | icmp)
+
+
 def datapath_findings(plan: PolicyPlan, of_sctp: str) -> list[Finding]:
     """What Cilium's datapath drops of the accepted packets whatever a policy says; ``of_sctp`` says so of SCTP."""
     space, wanted = plan.space, plan.allow_only().wanted
     stream = wanted & space.value(Field.PROTOCOL, 132)
-    known = space.values(Field.PROTOCOL, ((6, 6), (17, 17), (132, 132)))
-    known |= (space.value(Field.PROTOCOL, 1) & space.family(4)) | (
-        space.value(Field.PROTOCOL, 58) & space.family(6)
-    )
-    unknown = wanted - known
+    unknown = wanted & dropped_by_datapath(space)
     result = []
     for code, packets, message in (
         (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ipt2np.cni.base import Capability, Cluster, Grade, Identity, Profile, Reading, either
 from ipt2np.cni.byaddress import KIND, ByAddress
-from ipt2np.cni.cilium import datapath_findings
+from ipt2np.cni.cilium import datapath_findings, dropped_by_datapath
 from ipt2np.cni.features import Feature
 from ipt2np.cni.kinds import cilium
 from ipt2np.cni.kinds.dialects import GKE_CALICO
@@ -15,7 +15,7 @@ from ipt2np.cni.kubernetes import EVERYWHERE
 from ipt2np.cni.manifests import load
 from ipt2np.cni.networkpolicies import NetworkPolicies, Writing
 from ipt2np.findings import Finding
-from ipt2np.packets import PacketSpace
+from ipt2np.packets import PacketSet, PacketSpace
 from ipt2np.planning import PolicyPlan
 
 DATAPLANE_V2 = "https://cloud.google.com/kubernetes-engine/docs/concepts/dataplane-v2"
@@ -47,6 +47,10 @@ class GkeDataplaneV2(NetworkPolicies):
             "CiliumClusterwideNetworkPolicy is there only where the cluster was made with it; it is not used here",
         ),
     )
+
+    def dropped(self, space: PacketSpace) -> PacketSet:
+        """Protocols that the datapath does not know."""
+        return dropped_by_datapath(space)
 
     def losses(self, plan: PolicyPlan) -> list[Finding]:
         """Protocols that the datapath drops."""

@@ -18,7 +18,7 @@ class KubeRouter(ByAddress):
 
     name = "kube-router"
     dialect = KUBE_ROUTER
-    writing = Writing(excepts=False, halved=(6,), rejects=True, peers_per_rule=MOST_MEMBERS // 2)
+    writing = Writing(excepts=False, halved=(6,), answer="an ICMP error", peers_per_rule=MOST_MEMBERS // 2)
     platform = (
         *EVERYWHERE,
         PlatformEffect(

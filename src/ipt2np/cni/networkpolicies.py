@@ -39,7 +39,7 @@ from ipt2np.cni.notes import Note, always, due
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
-from ipt2np.packets import AddressSet, Field, PacketSet
+from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
 from ipt2np.packets.intervals import Range, merged
 from ipt2np.planning import Allowance, PolicyPlan
 from ipt2np.rules.model import Rule
@@ -68,8 +68,8 @@ class Writing:
     """True where CIDRs are compared with external sources only."""
     halved: tuple[int, ...] = ()
     """Families whose all-addresses block means less than that and is written as its two halves."""
-    rejects: bool = False
-    """True where refused packets are answered as REJECT does."""
+    answer: str = ""
+    """How every refused packet is answered, in words; empty where none is."""
     peers_per_rule: int = 0
     """How many sources a rule may have; 0 is no limit."""
     entries_per_source: int = 0
@@ -105,16 +105,20 @@ class NetworkPolicies(Cni):
         objects, emitted = fitting.objects(identity, source_note)
         for each in objects:
             validate(each)
-        left = fitting.cover.left - self.always(plan.space)
+        left = fitting.cover.left - self.always(plan.space) - self.dropped(plan.space)
         findings = (
-            *losses(plan, Manner("a NetworkPolicy", WORDS, rejects=self.writing.rejects), left),
+            *losses(plan, Manner("a NetworkPolicy", WORDS, self.writing.answer), left),
             *fitting.findings(),
             *object_findings(objects, identity),
             *due(self.notes, plan, objects),
             *self.losses(plan),
         )
-        rejected = plan.space.everything if self.writing.rejects else None
+        rejected = plan.space.everything if self.writing.answer else None
         return Fitted(tuple(objects), tuple(emitted), findings, rejected=rejected)
+
+    def dropped(self, space: PacketSpace) -> PacketSet:
+        """What the target's datapath drops whatever the objects say, of which ``losses`` tells."""
+        return space.nothing
 
     def losses(self, plan: PolicyPlan) -> list[Finding]:
         """What this target's datapath loses whatever the objects say."""

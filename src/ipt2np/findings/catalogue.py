@@ -313,6 +313,12 @@ _CODES = (
          "The CNI does not know ICMP errors for a part of the connection that they are about, as the host's conntrack does. Where only ports "
          "are admitted they do not arrive: a path with a smaller MTU shows as connections that hang.",
          "Keep the MTU the same on the whole path, or clamp the MSS of TCP."),
+    Code("N2P424", _I, "REJECT answers in its own way",
+         "The CNI answers refused packets, always with the same kind of answer, where the host's rules say which.",
+         "None needed where clients only need to learn that they are refused."),
+    Code("N2P425", _I, "logs look different",
+         "The CNI logs what the host logs, in its own format: without the rules' prefixes, and without their rate limits.",
+         "Adapt what reads the logs, and the CNI's own limit for them."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}

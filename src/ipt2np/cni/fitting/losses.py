@@ -25,8 +25,8 @@ class Manner:
     policy: str
     """What its policies are called in a sentence, as ``a NetworkPolicy``."""
     vocabulary: Vocabulary
-    rejects: bool = False
-    """True where it can answer refused packets."""
+    answer: str = ""
+    """How it answers refused packets, in words; empty where it does not."""
     logs: bool = False
 
 
@@ -105,7 +105,17 @@ def _answers_and_limits(plan: PolicyPlan, manner: Manner) -> list[Finding]:
         for entry in plan.entries
         if entry.effect is PlanEffect.REJECT and isinstance(entry.decider, Rule)
     ]
-    if rejecting and not manner.rejects:
+    if rejecting and manner.answer:
+        result.append(
+            Finding(
+                "N2P424",
+                f"refused packets are answered with {manner.answer}, whatever --reject-with says ({counted(rejecting)}: "
+                f"{lines_of(rejecting, frames)})",
+                remedy("N2P424"),
+                tuple(rejecting),
+            )
+        )
+    elif rejecting:
         result.append(
             Finding(
                 "N2P304",
@@ -125,17 +135,15 @@ def _answers_and_limits(plan: PolicyPlan, manner: Manner) -> list[Finding]:
                 plan.limits,
             )
         )
-    if plan.logs and not manner.logs:
+    if plan.logs:
         # A rule that stands for both families has a trail in each.
         logging = list({trail.rule.number: trail.rule for trail in plan.logs}.values())
-        result.append(
-            Finding(
-                "N2P305",
-                f"nothing is logged ({counted(logging)}: {lines_of(logging, frames)})",
-                remedy("N2P305"),
-                tuple(logging),
-            )
+        code = "N2P425" if manner.logs else "N2P305"
+        what = (
+            "logs have neither the rules' prefixes nor their limits" if manner.logs else "nothing is logged"
         )
+        message = f"{what} ({counted(logging)}: {lines_of(logging, frames)})"
+        result.append(Finding(code, message, remedy(code), tuple(logging)))
     return result
 
 
