@@ -359,7 +359,7 @@ class Writer:
     def rule(self, users: Sequence[str]) -> HostRule:
         rng = self.rng
         target = rng.choice(
-            (*("ACCEPT",) * 6, *("DROP",) * 4, "REJECT", "REJECT", "LOG", "RETURN", *users * 2)
+            (*("ACCEPT",) * 6, *("DROP",) * 4, "REJECT", "REJECT", "LOG", "RETURN", *users, *users)
         )
         source = self.source() if rng.random() < 0.6 else {}
         service = self.service() if rng.random() < 0.75 else {}
@@ -376,7 +376,7 @@ class Writer:
         make = type(base.network_address)
         span = min(base.num_addresses - 1, 70_000)
         low, high = sorted(make(int(base[0]) + rng.randint(0, span)) for _ in range(2))
-        networks = tuple(ipaddress.summarize_address_range(low, high))  # type: ignore[type-var]
+        networks = tuple(ipaddress.summarize_address_range(low, high))
         return {"source": networks, "source_text": f"--src-range {low}-{high}", "not_source": negated}
 
     def service(self) -> dict[str, object]:

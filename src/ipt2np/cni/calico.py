@@ -19,7 +19,7 @@ from ipt2np.cni.base import (
     Profile,
     Reading,
 )
-from ipt2np.cni.fitting.blocks import Block, blocks, layers
+from ipt2np.cni.fitting.blocks import Block, blocks, layers, with_few_excepts
 from ipt2np.cni.fitting.cover import ALL_PORTS, Icmp, Service, Vocabulary
 from ipt2np.cni.fitting.losses import Manner, losses
 from ipt2np.cni.fitting.objects import (
@@ -179,25 +179,26 @@ class _Writer:
                 yield from self._with_services(versioned, {}, step)
                 continue
             for layer in layers(blocks(wanted, allowed, family)):
-                yield from self._with_services(versioned, self._source(layer), step)
+                for run in _runs(layer):
+                    yield from self._with_services(versioned, self._source(run), step)
 
     def _source(self, layer: Sequence[Block]) -> Object:
         nets = [block.cidr for block in layer]
         holes = [text for block in layer for text in block.excepts]
         result: Object = {}
         if nets not in (["0.0.0.0/0"], ["::/0"]):
-            result |= self._listed("nets", "selector", nets)
+            result |= self._listed(nets)
         if holes:
-            result |= self._listed("notNets", "notSelector", holes)
+            result["notNets"] = holes
         return result
 
-    def _listed(self, name: str, selector: str, cidrs: Sequence[str]) -> Object:
+    def _listed(self, cidrs: Sequence[str]) -> Object:
         """The CIDRs in the rule itself, or in a network set where there are too many for it."""
         if len(cidrs) <= NETS_LIMIT:
-            return {name: list(cidrs)}
+            return {"nets": list(cidrs)}
         label = f"{set_label(self.identity)[:40].rstrip('-.')}-{digest(' '.join(cidrs))[:10]}"
         self.sets[label] = tuple(cidrs)
-        return {selector: f"{NETS_LABEL} == '{label}'"}
+        return {"selector": f"{NETS_LABEL} == '{label}'"}
 
     def _network_sets(self) -> Iterator[Object]:
         for label, cidrs in self.sets.items():
@@ -231,6 +232,31 @@ class _Writer:
                 if to_ports:
                     sides["destination"] = {"ports": to_ports}
                 yield {**rule, **sides}
+
+
+def _runs(layer: Sequence[Block]) -> Iterator[Sequence[Block]]:
+    """A layer as runs whose exceptions a rule can list.
+
+    Exceptions are never lifted to a network set: ``notSelector`` would limit a namespaced rule to sources that the
+    namespace knows.
+    """
+    pieces = [part for block in layer for part in with_few_excepts(block, NETS_LIMIT)]
+    if sum(len(block.excepts) for block in pieces) <= NETS_LIMIT:
+        yield pieces
+        return
+    plain = [block for block in pieces if not block.excepts]
+    if plain:
+        yield plain
+    run: list[Block] = []
+    filled = 0
+    for block in pieces:
+        if run and filled + len(block.excepts) > NETS_LIMIT:
+            yield run
+            run, filled = [], 0
+        if block.excepts:
+            run.append(block)
+            filled += len(block.excepts)
+    yield run
 
 
 def _lists(ranges: Sequence[Range]) -> list[list[int | str]]:

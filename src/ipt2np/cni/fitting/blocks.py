@@ -17,7 +17,7 @@ subtrees are one node of the diagram, so the cost is that of the diagram of what
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ipt2np.packets import Field, PacketSet
@@ -123,11 +123,22 @@ def blocks(wanted: PacketSet, allowed: PacketSet, family: int, *, excepts: bool 
 
 def without_wildcard(block: Block) -> list[Block]:
     """A block as two halves where it is all addresses of its family, for targets that read that as something else."""
-    network = ipaddress.ip_network(block.cidr)
-    if network.prefixlen:
-        return [block]
+    return [block] if ipaddress.ip_network(block.cidr).prefixlen else _halves(block)
+
+
+def with_few_excepts(block: Block, most: int) -> Iterator[Block]:
+    """A block as several that add up to it, each with at most so many exceptions; disjoint, in the order of addresses."""
+    if len(block.excepts) <= most:
+        yield block
+    else:
+        for half in _halves(block):
+            yield from with_few_excepts(half, most)
+
+
+def _halves(block: Block) -> list[Block]:
+    """Each half of a block that is more than one address, with its exceptions; none that is one exception."""
     result = []
-    for half in network.subnets():
+    for half in ipaddress.ip_network(block.cidr).subnets():
         first, last = _ends(str(half))
         holes = tuple(text for text in block.excepts if first <= _ends(text)[0] <= last)
         if str(half) not in holes:
