@@ -228,29 +228,8 @@ class Writer:
                 yield from self._with_services(versioned, {}, step)
                 continue
             for layer in layers(blocks(wanted, allowed, family)):
-                for source in self._sources(layer):
-                    yield from self._with_services(versioned, source, step)
-
-    def _sources(self, layer: Sequence[Block]) -> Iterator[Object]:
-        """The sources of a rule, or of several where its exceptions are too many for one.
-
-        Exceptions are never a network set: a ``notSelector`` of a namespaced policy keeps to the namespace.
-        """
-        if sum(len(block.excepts) for block in layer) <= NETS_LIMIT:
-            yield self._source(layer)
-            return
-        plain = [block for block in layer if not block.excepts]
-        if plain:
-            yield self._source(plain)
-        run: list[Block] = []
-        for block in layer:
-            for part in halved(block, lambda part: len(part.excepts) <= NETS_LIMIT) if block.excepts else ():
-                if len(run) == NETS_LIMIT or sum(len(each.excepts) for each in (*run, part)) > NETS_LIMIT:
-                    yield self._source(run)
-                    run = []
-                run.append(part)
-        if run:
-            yield self._source(run)
+                for run in _runs(layer):
+                    yield from self._with_services(versioned, self._source(run), step)
 
     def _source(self, blocks_of: Sequence[Block]) -> Object:
         nets = [block.cidr for block in blocks_of]
@@ -302,6 +281,31 @@ class Writer:
                 if to_ports:
                     sides["destination"] = {"ports": to_ports}
                 yield {**rule, **sides}
+
+
+def _runs(layer: Sequence[Block]) -> Iterator[Sequence[Block]]:
+    """A layer as runs whose exceptions a rule can list.
+
+    Exceptions are never lifted to a network set: ``notSelector`` would limit a namespaced rule to sources that the
+    namespace knows.
+    """
+    pieces = [part for block in layer for part in halved(block, lambda part: len(part.excepts) <= NETS_LIMIT)]
+    if sum(len(block.excepts) for block in pieces) <= NETS_LIMIT:
+        yield pieces
+        return
+    plain = [block for block in pieces if not block.excepts]
+    if plain:
+        yield plain
+    run: list[Block] = []
+    filled = 0
+    for block in pieces:
+        if run and filled + len(block.excepts) > NETS_LIMIT:
+            yield run
+            run, filled = [], 0
+        if block.excepts:
+            run.append(block)
+            filled += len(block.excepts)
+    yield run
 
 
 def _lists(ranges: Sequence[Range]) -> list[list[int | str]]:
