@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipt2np.cni.base import EXTERNAL, NODE, POD, Cluster, Identity, Limit, Profile, Reading
+from ipt2np.cni.base import EXTERNAL, NODE, POD, Cluster, Fitted, Identity, Limit, Profile, Reading
 from ipt2np.cni.byaddress import KIND
 from ipt2np.cni.kinds.aws import MOST_PREFIXES, SLOTS, read_aws
 from ipt2np.cni.kinds.networkpolicy import VALIDATORS
@@ -12,7 +12,9 @@ from ipt2np.cni.kubernetes import EVERYWHERE
 from ipt2np.cni.manifests import load
 from ipt2np.cni.networkpolicies import NetworkPolicies, Writing
 from ipt2np.cni.notes import Note, accepts_both_families, always, has_blocks
+from ipt2np.errors import UsageError
 from ipt2np.packets import PacketSpace
+from ipt2np.planning import PolicyPlan
 
 EKS_PAGE = "https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy.html"
 
@@ -58,6 +60,24 @@ class AwsVpcCni(NetworkPolicies):
         ),
         remarks=("ICMP errors of admitted connections are dropped unless a rule without ports admits them",),
     )
+
+    def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
+        """The objects; UsageError where they need more prefixes than the agent can load for a pod."""
+        fitted = super().fit(plan, identity, cluster, source_note)
+        cidrs = {
+            peer["ipBlock"]["cidr"]
+            for each in fitted.objects
+            for rule in each["spec"]["ingress"]
+            for peer in rule.get("from", ())
+        }
+        six = sum(":" in cidr for cidr in cidrs)
+        needed = max(six, len(cidrs) - six)
+        if needed >= MOST_PREFIXES:
+            raise UsageError(
+                f"--cni {self.name}: the policy needs {needed} prefixes, and the network policy agent can load fewer than "
+                f"{MOST_PREFIXES} for a pod (blocks have no exceptions there): use another CNI or shorten the lists"
+            )
+        return fitted
 
     def interpret(
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
