@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipt2np import CNIS, Conversion, Identity, Options, Verdict, convert, parse_ruleset
-from ipt2np.cni import calico
+from ipt2np import CNIS, Conversion, Identity, Options, UsageError, Verdict, convert, parse_ruleset
+from ipt2np.cni import aws, calico
 from ipt2np.cni.base import Cluster
 from ipt2np.cni.fitting.blocks import Block, halved
 from tests.dumps import dump, parsed
@@ -117,3 +117,39 @@ def test_how_cidrs_match_is_not_for_the_user_to_say_where_a_provider_sets_it(cni
     assert told.text == plain.text
     assert told.proof.by_class == plain.proof.by_class
     assert told.proof.by_class["pod"] is Verdict.NARROWER
+
+
+def test_aws_keeps_what_one_source_may_use_though_all_together_may_use_too_much() -> None:
+    """A prefix takes over the ports of those around it, so a source's ports must not stand on a wider prefix."""
+    refused = [f"-A INPUT -s 11.0.{n}.1/32 -p tcp -m tcp --dport {100 + 10 * n} -j DROP" for n in range(30)]
+    conversion = converted(*refused, "-A INPUT -p tcp -j ACCEPT", cni="aws-vpc-cni")
+    assert conversion.proof.verdict is Verdict.EQUAL
+    assert "N2P410" not in {finding.code for finding in conversion.findings}
+
+
+def test_aws_keeps_the_widest_ranges_of_a_source_with_too_many() -> None:
+    ports = [f"-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport {port} -j ACCEPT" for port in range(10, 70, 2)]
+    conversion = converted(
+        *ports,
+        "-A INPUT -s 10.0.0.0/8 -p udp -m udp --dport 1024:65535 -j ACCEPT",
+        "-A INPUT -s 192.0.2.0/24 -p tcp -m tcp --dport 22 -j ACCEPT",
+        cni="aws-vpc-cni",
+    )
+    (policy,) = yaml.safe_load_all(conversion.text)
+    ten, other = policy["spec"]["ingress"]
+    assert ten["from"] == [{"ipBlock": {"cidr": "10.0.0.0/8"}}]
+    assert len(ten["ports"]) == 24
+    assert ten["ports"][0] == {"protocol": "UDP", "port": 1024, "endPort": 65535}
+    assert other["ports"] == [{"protocol": "TCP", "port": 22}]
+    (lost,) = (finding for finding in conversion.findings if finding.code == "N2P410")
+    assert [rule.location.line for rule in lost.rules] == list(range(28, 35))
+    assert conversion.proof.verdict is Verdict.NARROWER
+
+
+def test_more_prefixes_than_aws_can_load_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aws, "MOST_PREFIXES", 60)
+    few = [f"-A INPUT -s {source} -j DROP" for source in hosts(1, 7)]
+    many = [f"-A INPUT -s {source} -j DROP" for source in hosts(4, 7)]
+    assert converted(*few, policy="ACCEPT", cni="aws-vpc-cni").proof.verdict is Verdict.EQUAL
+    with pytest.raises(UsageError, match=r"aws-vpc-cni: the policy needs [0-9]+ prefixes"):
+        converted(*many, policy="ACCEPT", cni="aws-vpc-cni")

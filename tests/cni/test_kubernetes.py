@@ -365,7 +365,7 @@ def test_one_block_with_forty_thousand_exceptions_comes_in_pieces() -> None:
     excepts = [rule.split()[3] for rule in random_bans(40_000)]
     ports = tcp(22, (8000, 8080))
     rule = {"from": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": excepts}}], "ports": ports}
-    chunks = networkpolicies.chunks([networkpolicies.Emission(rule, 0)])
+    chunks = networkpolicies.chunks([networkpolicies.Emission(rule, (0,))])
     assert len(chunks) > 1
     whole = AddressSet.everything(4)
     left, written = AddressSet.of(4, []), 0

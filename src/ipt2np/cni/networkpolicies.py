@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -39,7 +39,7 @@ from ipt2np.cni.notes import Note, always, due
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
-from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
+from ipt2np.packets import Field, PacketMap, PacketSet, PacketSpace
 from ipt2np.packets.intervals import Range, merged
 from ipt2np.planning import Allowance, PolicyPlan
 from ipt2np.rules.model import Rule
@@ -78,10 +78,10 @@ class Writing:
 
 @dataclass(frozen=True)
 class Emission:
-    """A rule as it is written, and the group that it comes from."""
+    """A rule as it is written, and the groups that it comes from."""
 
     rule: Object
-    origin: int
+    origins: tuple[int, ...]
 
 
 class NetworkPolicies(Cni):
@@ -175,7 +175,7 @@ class _Fitting:
             if not ports:
                 return []
             rule["ports"] = ports
-        return [Emission(part, origin) for part in self._in_parts(rule)]
+        return [Emission(part, (origin,)) for part in self._in_parts(rule)]
 
     def _in_parts(self, rule: Object) -> list[Object]:
         """The rule, or several that add up to it where it has more sources than one may have."""
@@ -230,73 +230,60 @@ class _Fitting:
         return []
 
     def _limited(self, emissions: list[Emission]) -> list[Emission]:
-        """No source with more entries than the target keeps: those that come first stay."""
+        """No source with more entries than the target keeps; a prefix takes over those of the prefixes around it."""
         most = self.writing.entries_per_source
         if not most:
             return emissions
-        wanted: dict[str, dict[str, Object]] = {}
-        origin: dict[str, int] = {}
+        table: dict[_Network, set[str]] = {}
         for emission in emissions:
+            keys = {str(sorted(port.items())) for port in emission.rule.get("ports", [{}])}
             for peer in emission.rule.get("from", ANYWHERE):
-                cidr = peer["ipBlock"]["cidr"]
-                origin.setdefault(cidr, emission.origin)
-                for port in emission.rule.get("ports", [{}]):
-                    wanted.setdefault(cidr, {})[str(sorted(port.items()))] = port
-        kept: dict[str, dict[str, Object]] = {}
-        inherited: dict[str, set[str]] = {}
-        over = False
-        networks = sorted(map(ipaddress.ip_network, wanted), key=lambda network: network.prefixlen)
-        for network in networks:
-            above = _nearest(network, kept)
-            held = set(inherited[above] | kept[above].keys()) if above else set()
-            own = {key: port for key, port in wanted[str(network)].items() if key not in held}
-            room = most - len(held)
-            over |= len(own) > room
-            kept[str(network)] = dict(list(own.items())[: max(room, 0)])
-            inherited[str(network)] = held
-        if not over:
-            return emissions
-        return self._regrouped(kept, wanted, origin)
+                table.setdefault(ipaddress.ip_network(peer["ipBlock"]["cidr"]), set()).update(keys)
+        for network in sorted(table, key=lambda each: each.prefixlen):
+            table[network] |= table.get(_nearest(network, table) or network, set())
+        return emissions if all(len(keys) <= most for keys in table.values()) else list(self._apart(most))
 
-    def _regrouped(
-        self,
-        kept: Mapping[str, Mapping[str, Object]],
-        wanted: Mapping[str, Mapping[str, Object]],
-        origin: Mapping[str, int],
-    ) -> list[Emission]:
-        together: dict[tuple[int, tuple[str, ...]], tuple[list[str], list[Object]]] = {}
-        for cidr, ports in kept.items():
-            if ports:
-                key = (origin[cidr], tuple(ports))
-                together.setdefault(key, ([], list(ports.values())))[0].append(cidr)
-            for key_of, port in wanted[cidr].items():
-                if key_of not in ports and not _held_above(cidr, key_of, kept):
-                    self.lost_entries |= self._packets(cidr, port)
-        result = []
-        for (group, _), (cidrs, entries) in together.items():
-            rule: Object = {"from": [{"ipBlock": {"cidr": cidr}} for cidr in cidrs]}
-            if {} not in entries:
-                rule["ports"] = entries
-            result.append(Emission(rule, group))
-        return result
+    def _apart(self, most: int) -> Iterator[Emission]:
+        """Sources that may use the same services together, in blocks that do not lie in each other.
 
-    def _packets(self, cidr: str, port: Object) -> PacketSet:
-        """The packets of an entry for a source."""
-        sources = self.space.addresses(Field.SOURCE, AddressSet.cidrs(cidr))
-        if not port:
-            return sources
+        So every source has as few entries as can be. Where they still are too many the widest ranges stay.
+        """
+        for family in self.families:
+            found = [group.sources[family] for group in self.groups]
+            anybody = self.space.nothing
+            for wanted, _ in found:
+                anybody |= wanted
+            for numbers, sources in _alike([wanted for wanted, _ in found]):
+                allowed = ~anybody
+                for number in numbers:
+                    allowed &= found[number][1]
+                services = [each for number in numbers for each in self.groups[number].services]
+                rule: Object = {
+                    "from": [
+                        {"ipBlock": {"cidr": block.cidr}}
+                        for block in blocks(sources, sources | allowed, family, excepts=False)
+                    ]
+                }
+                if all(each.protocol is not None for each in services):
+                    ports = self._ports(Group(services, {family: (sources, sources)}))
+                    ports.sort(key=_width, reverse=True)
+                    rule["ports"] = ports[:most]
+                    for port in ports[most:]:
+                        self.lost_entries |= sources & self.space.family(family) & self._packets(port)
+                yield Emission(rule, numbers)
+
+    def _packets(self, port: Object) -> PacketSet:
+        """The packets of an entry, whatever their source."""
         low: int = port.get("port", 0)
         high: int = port.get("endPort", low) if low else 0xFFFF
         protocol = self.space.value(Field.PROTOCOL, PROTOCOLS[port["protocol"]])
-        return sources & protocol & self.space.values(Field.DESTINATION_PORT, ((low, high),))
+        return protocol & self.space.values(Field.DESTINATION_PORT, ((low, high),))
 
     # -- objects ----------------------------------------------------------------------------------------
 
     def objects(self, identity: Identity, source_note: str) -> tuple[list[Object], list[EmittedRule]]:
         """The rules in objects of at most ``OBJECT_BYTES`` each, and where each rule came to stand."""
-        behind = [
-            _Behind.of(self.plan, group.packets(self.space) & self.allowance.wanted) for group in self.groups
-        ]
+        behind: dict[tuple[int, ...], _Behind] = {}
         pieces = chunks(self.emissions)
         objects: list[Object] = []
         emitted: list[EmittedRule] = []
@@ -305,7 +292,8 @@ class _Fitting:
             name = identity.name if len(pieces) == 1 else chunk_name(identity, rules)
             listed: dict[int, Rule] = {}
             for place, emission in enumerate(chunk):
-                origin = behind[emission.origin]
+                origins = emission.origins
+                origin = behind.get(origins) or behind.setdefault(origins, self._behind(origins))
                 path = ("spec", "ingress", place)
                 emitted.append(EmittedRule(number, path, origin.packets, origin.rules, origin.policies))
                 listed |= {rule.number: rule for rule in origin.rules}
@@ -326,6 +314,12 @@ class _Fitting:
                 }
             )
         return objects, emitted
+
+    def _behind(self, origins: Sequence[int]) -> _Behind:
+        packets = self.space.nothing
+        for number in origins:
+            packets |= self.groups[number].packets(self.space)
+        return _Behind.of(self.plan, packets & self.allowance.wanted)
 
     # -- findings ---------------------------------------------------------------------------------------
 
@@ -391,7 +385,7 @@ def _block(block: Block) -> Object:
 
 def chunks(emissions: Sequence[Emission]) -> list[list[Emission]]:
     """Rules by object: additive, so peers may be split anywhere."""
-    parts = [Emission(part, each.origin) for each in emissions for part in _parts(each.rule)]
+    parts = [Emission(part, each.origins) for each in emissions for part in _parts(each.rule)]
     return in_runs(parts, OBJECT_BYTES, lambda each: size_of(each.rule))
 
 
@@ -422,20 +416,38 @@ def _peer_parts(peer: Object) -> list[Object]:
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def _above(network: _Network, known: Mapping[str, object]) -> Iterator[str]:
-    """The networks of ``known`` around a network, the nearest first."""
-    for length in range(network.prefixlen - 1, -1, -1):
-        text = str(network.supernet(new_prefix=length))
-        if text in known:
-            yield text
+def _nearest(network: _Network, known: Container[_Network]) -> _Network | None:
+    """The smallest of the known networks around a network."""
+    around = (network.supernet(new_prefix=length) for length in range(network.prefixlen - 1, -1, -1))
+    return next((each for each in around if each in known), None)
 
 
-def _nearest(network: _Network, known: Mapping[str, object]) -> str | None:
-    return next(_above(network, known), None)
+def _width(port: Object) -> int:
+    """How many ports an entry has."""
+    return port.get("endPort", port["port"]) - port["port"] + 1 if "port" in port else 1 << 16
 
 
-def _held_above(cidr: str, key: str, kept: Mapping[str, Mapping[str, Object]]) -> bool:
-    return any(key in kept[each] for each in _above(ipaddress.ip_network(cidr), kept))
+def _alike(sets: Sequence[PacketSet]) -> list[tuple[tuple[int, ...], PacketSet]]:
+    """The packets that are in some of the sets, by the numbers of all those that they are in."""
+    space = sets[0].space
+    known: list[tuple[int, ...]] = [()]
+    places: dict[tuple[int, ...], int] = {(): 0}
+
+    def place_of(numbers: tuple[int, ...]) -> int:
+        if numbers not in places:
+            places[numbers] = len(known)
+            known.append(numbers)
+        return places[numbers]
+
+    parted = space.constant(0)
+    for number, some in enumerate(sets):
+
+        def joined(values: tuple[int, ...], number: int = number) -> int:
+            return place_of((*known[values[0]], number)) if values[1] else values[0]
+
+        parted = space.combine(joined, parted, PacketMap(space, some.node))
+    parts = parted.partition(lambda place: place)
+    return sorted((known[place], packets) for place, packets in parts.items() if place)
 
 
 def object_findings(objects: Sequence[Object], identity: Identity) -> list[Finding]:
