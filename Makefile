@@ -45,7 +45,7 @@ test: $(HAVE_TEST) kernel-tools lint types ## Run every check: ruff, mypy, pytes
 	@$(BIN)/python -m pytest -q $(KERNEL) $(PYTEST_ARGS) >$(VENV)/kernel.log 2>&1 & kernel=$$!; \
 	$(BIN)/python -m pytest -q $(JUDGES) $(PYTEST_ARGS) >$(VENV)/judges.log 2>&1 & judges=$$!; \
 	status=0; \
-	$(BIN)/python -m pytest -q --cov --cov-report=term --cov-fail-under=90 \
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90 \
 	  $(addprefix --ignore=,$(KERNEL) $(JUDGES)) $(PYTEST_ARGS) || status=$$?; \
 	wait $$judges || status=$$?; \
 	wait $$kernel || status=$$?; \
