@@ -156,6 +156,7 @@ def convert(
     cidr_match_mode: Annotated[
         list[MatchMode] | None,
         typer.Option(
+            metavar="nodes|pods",
             rich_help_panel=_OBJECT,
             help="Cilium: what CIDRs match beside sources outside the cluster (the agent's policy-cidr-match-mode).",
         ),
@@ -168,16 +169,6 @@ def convert(
             "but some sources.",
         ),
     ] = True,
-    template_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            exists=True,
-            file_okay=False,
-            rich_help_panel=_OUTPUT,
-            help="Templates in DIR stand in for those of the same name (layout and comments only: the objects must stay).",
-        ),
-    ] = None,
     name: Annotated[
         str | None,
         typer.Option(
@@ -263,6 +254,16 @@ def convert(
             metavar="FILE.json",
             rich_help_panel=_OUTPUT,
             help="Write the full report: findings, every difference with a witness, the fate of every rule.",
+        ),
+    ] = None,
+    template_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            rich_help_panel=_OUTPUT,
+            help="Templates in DIR stand in for those of the same name (layout and comments only: the objects must stay).",
         ),
     ] = None,
     fail_on: Annotated[
