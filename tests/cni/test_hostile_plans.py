@@ -10,10 +10,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipt2np import CNIS, Conversion, Identity, Options, UsageError, Verdict, convert, parse_ruleset
-from ipt2np.cni import aws, calico
+from ipt2np import CNIS, Conversion, Facts, Identity, Options, UsageError, Verdict, convert, parse_ruleset
+from ipt2np.cni import antrea, aws, calico, cilium, networkpolicies
 from ipt2np.cni.base import Cluster
 from ipt2np.cni.fitting.blocks import Block, halved
+from ipt2np.cni.fitting.objects import size_of
+from ipt2np.syntax.ipset import parse_ipsets
 from tests.dumps import dump, parsed
 from tests.sample_hosts import IDENTITY
 
@@ -153,3 +155,22 @@ def test_more_prefixes_than_aws_can_load_are_refused(monkeypatch: pytest.MonkeyP
     assert converted(*few, policy="ACCEPT", cni="aws-vpc-cni").proof.verdict is Verdict.EQUAL
     with pytest.raises(UsageError, match=r"aws-vpc-cni: the policy needs [0-9]+ prefixes"):
         converted(*many, policy="ACCEPT", cni="aws-vpc-cni")
+
+
+@pytest.mark.parametrize("cni", ["calico", "antrea", "cilium", "kubernetes"])
+def test_a_service_for_all_but_a_very_long_list_fits_into_objects(cni: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One rule whose exceptions alone would be more than an API server takes of an object."""
+    for module in (antrea, cilium):
+        monkeypatch.setattr(module, "ROOM", 3_000)
+    for module in (antrea, calico, cilium, networkpolicies):
+        monkeypatch.setattr(module, "OBJECT_BYTES", 6_000)
+    rng = random.Random(8)
+    members = [f"{rng.randrange(11, 200)}.{rng.randrange(256)}.{rng.randrange(256)}.{n % 256}" for n in range(900)]
+    lines = ["create bad hash:ip", *(f"add bad {member}" for member in members), ""]
+    sets = parse_ipsets("\n".join(lines).encode(), "s")
+    rule = "-A INPUT -p tcp -m tcp --dport 22 -m set ! --match-set bad src -j ACCEPT"
+    conversion = convert([parsed(dump(rule))], Options(cni=cni, facts=Facts(ipsets=sets)))
+    sizes = [size_of(each) for each in conversion.draft.fitted.objects]
+    assert max(sizes) < 8_000
+    assert sum(sizes) > 15_000
+    assert conversion.proof.verdict is Verdict.EQUAL

@@ -22,7 +22,7 @@ from ipt2np.cni.base import (
 )
 from ipt2np.cni.capabilities import of_host, of_order
 from ipt2np.cni.features import Feature
-from ipt2np.cni.fitting.blocks import blocks
+from ipt2np.cni.fitting.blocks import blocks, halved
 from ipt2np.cni.fitting.cover import ALL_PORTS, Icmp, Service, Vocabulary
 from ipt2np.cni.fitting.losses import Manner, losses
 from ipt2np.cni.fitting.objects import (
@@ -50,6 +50,8 @@ API_VERSION = "crd.antrea.io/v1beta1"
 PORTED = {6: "TCP", 17: "UDP", 132: "SCTP"}
 ACTIONS = {PlanEffect.ACCEPT: "Allow", PlanEffect.DROP: "Drop", PlanEffect.REJECT: "Reject"}
 NODES = "node policies count only where the feature gate NodeNetworkPolicy is on, on Linux nodes (alpha)"
+ROOM = OBJECT_BYTES // 2
+"""A rule's sources take no more; what is more goes into rules behind it."""
 FIRST_PRIORITY = 100
 """Of 1 to 10000: room for policies in front."""
 
@@ -186,8 +188,9 @@ def _rules(plan: PolicyPlan, step: Step) -> Iterator[Object]:
     whole = len(sources) == 2 and all(allowed == everything for _, allowed in sources.values())
     peers = {
         family: [
-            {"ipBlock": {"cidr": block.cidr, **({"except": list(block.excepts)} if block.excepts else {})}}
+            {"ipBlock": part.listed()}
             for block in blocks(wanted, allowed, family)
+            for part in halved(block, lambda part: size_of(part.listed()) <= ROOM)
         ]
         for family, (wanted, allowed) in sorted(sources.items())
         if wanted
@@ -199,12 +202,16 @@ def _rules(plan: PolicyPlan, step: Step) -> Iterator[Object]:
         for family, listed in peers.items():
             messages = [_message(each) for each in services if each.protocol == (1 if family == 4 else 58)]
             if messages:
-                yield {**base, "from": listed, "protocols": messages}
+                for run in in_runs(listed, ROOM):
+                    yield {**base, "from": run, "protocols": messages}
         return
-    rule = dict(base) if whole else {**base, "from": [peer for listed in peers.values() for peer in listed]}
-    if services[0].protocol is not None:
-        rule["ports"] = [port for each in services for port in _ports(each)]
-    yield rule
+    ports = [port for each in services for port in _ports(each)] if services[0].protocol is not None else []
+    more: Object = {"ports": ports} if ports else {}
+    if whole:
+        yield {**base, **more}
+        return
+    for run in in_runs([peer for listed in peers.values() for peer in listed], ROOM):
+        yield {**base, "from": run, **more}
 
 
 def _message(service: Service) -> Object:

@@ -26,7 +26,7 @@ from ipt2np.cni.base import (
 )
 from ipt2np.cni.capabilities import of_host, of_words
 from ipt2np.cni.features import Feature
-from ipt2np.cni.fitting.blocks import blocks, without_wildcard
+from ipt2np.cni.fitting.blocks import blocks, halved, without_wildcard
 from ipt2np.cni.fitting.cover import ALL_PORTS, SERVICE_FIELDS, Cover, Group, Icmp, Service, Vocabulary, cover
 from ipt2np.cni.fitting.incluster import (
     admits_class,
@@ -61,6 +61,8 @@ from ipt2np.semantics import Can
 
 API_VERSION = "cilium.io/v2"
 NAMES = {6: "TCP", 17: "UDP", 132: "SCTP"}
+ROOM = OBJECT_BYTES // 2
+"""A rule's sources take no more; what is more goes into further rules."""
 LISTED_CIDRS = 200
 """A rule with more CIDRs names a group of them, so that each does not need an identity of its own for every rule."""
 ALL_PODS: Object = {"matchExpressions": [{"key": "k8s:io.kubernetes.pod.namespace", "operator": "Exists"}]}
@@ -413,20 +415,16 @@ class _Fitting:
         ]
         if self.cluster.cidr_match:
             found = [part for block in found for part in without_wildcard(block)]
-        if not found:
-            return []
-        plain = [block.cidr for block in found if not block.excepts]
-        entries: list[Object] = [
-            {"cidr": block.cidr, "except": list(block.excepts)} for block in found if block.excepts
+        found = [
+            part for block in found for part in halved(block, lambda part: size_of(part.listed()) <= ROOM)
         ]
+        plain = [block.cidr for block in found if not block.excepts]
         if len(plain) > LISTED_CIDRS:
+            entries: list[Object] = [block.listed() for block in found if block.excepts]
             entries += [{"cidrGroupRef": name} for name in self._grouped(plain)]
         else:
-            entries = [
-                {"cidr": block.cidr, **({"except": list(block.excepts)} if block.excepts else {})}
-                for block in found
-            ]
-        return [{"fromCIDRSet": entries}]
+            entries = [block.listed() for block in found]
+        return [{"fromCIDRSet": run} for run in in_runs(entries, ROOM) if run]
 
     def _grouped(self, cidrs: Sequence[str]) -> list[str]:
         names = []

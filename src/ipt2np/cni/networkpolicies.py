@@ -192,7 +192,7 @@ class _Fitting:
         by_identity = self.writing.by_identity
         sources = external(group.sources, self.cluster, self.space) if by_identity else group.sources
         peers: list[Object] = [
-            {"ipBlock": _block(part)}
+            {"ipBlock": part.listed()}
             for family, (wanted, allowed) in sorted(sources.items())
             for block in blocks(wanted, allowed, family, excepts=self.writing.excepts)
             for part in (without_wildcard(block) if family in self.writing.halved else (block,))
@@ -379,10 +379,6 @@ class _Behind:
         )
 
 
-def _block(block: Block) -> Object:
-    return {"cidr": block.cidr, "except": list(block.excepts)} if block.excepts else {"cidr": block.cidr}
-
-
 def chunks(emissions: Sequence[Emission]) -> list[list[Emission]]:
     """Rules by object: additive, so peers may be split anywhere."""
     parts = [Emission(part, each.origins) for each in emissions for part in _parts(each.rule)]
@@ -408,8 +404,8 @@ def _peer_parts(peer: Object) -> list[Object]:
         return [peer]
     whole = Block(peer["ipBlock"]["cidr"], tuple(peer["ipBlock"]["except"]))
     return [
-        {"ipBlock": _block(part)}
-        for part in halved(whole, lambda part: size_of(_block(part)) <= OBJECT_BYTES // 4)
+        {"ipBlock": part.listed()}
+        for part in halved(whole, lambda part: size_of(part.listed()) <= OBJECT_BYTES // 4)
     ]
 
 

@@ -20,6 +20,7 @@ import ipaddress
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ipt2np.packets import Field, PacketSet
 from ipt2np.packets.diagram import FALSE, TRUE
@@ -34,6 +35,10 @@ class Block:
 
     cidr: str
     excepts: tuple[str, ...] = ()
+
+    def listed(self) -> dict[str, Any]:
+        """As policies of most kinds have it: ``cidr`` and, where there are any, ``except``."""
+        return {"cidr": self.cidr, "except": list(self.excepts)} if self.excepts else {"cidr": self.cidr}
 
 
 _Node = tuple[int, int]
