@@ -15,7 +15,8 @@ PYTEST_ARGS ?=
 
 # The judges (the kernel, the second analyser, brute force, corruption) take a process of their own beside the other
 # tests. What they run does not count as covered: they would be half as fast.
-JUDGES := tests/kernel tests/corpus tests/analyzer tests/packets tests/cni/test_blocks.py tests/proof/test_corruption.py
+JUDGES := tests/kernel tests/corpus tests/analyzer tests/packets tests/cni/test_blocks.py tests/cni/test_cover.py \
+  tests/cni/test_every_cni.py tests/proof/test_corruption.py
 
 VENV := .venv
 BIN := $(VENV)/bin
