@@ -158,14 +158,18 @@ def test_more_prefixes_than_aws_can_load_are_refused(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("cni", ["calico", "antrea", "cilium", "kubernetes"])
-def test_a_service_for_all_but_a_very_long_list_fits_into_objects(cni: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_service_for_all_but_a_very_long_list_fits_into_objects(
+    cni: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One rule whose exceptions alone would be more than an API server takes of an object."""
     for module in (antrea, cilium):
         monkeypatch.setattr(module, "ROOM", 3_000)
     for module in (antrea, calico, cilium, networkpolicies):
         monkeypatch.setattr(module, "OBJECT_BYTES", 6_000)
     rng = random.Random(8)
-    members = [f"{rng.randrange(11, 200)}.{rng.randrange(256)}.{rng.randrange(256)}.{n % 256}" for n in range(900)]
+    members = [
+        f"{rng.randrange(11, 200)}.{rng.randrange(256)}.{rng.randrange(256)}.{n % 256}" for n in range(900)
+    ]
     lines = ["create bad hash:ip", *(f"add bad {member}" for member in members), ""]
     sets = parse_ipsets("\n".join(lines).encode(), "s")
     rule = "-A INPUT -p tcp -m tcp --dport 22 -m set ! --match-set bad src -j ACCEPT"
