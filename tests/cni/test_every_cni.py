@@ -21,6 +21,7 @@ from ipt2np import (
     InDoubt,
     Options,
     OtherFamily,
+    Reading,
     Ruleset,
     Verdict,
     convert,
@@ -79,7 +80,13 @@ def _by_identity(objects: Objects, case: Case) -> Judge:
 
 
 def _azure_cilium(objects: Objects, case: Case) -> Judge:
-    return lambda packet: _cilium(objects, packet, naive_cilium.Agent())
+    """SCTP is not documented: an answer is what holds with and without it."""
+
+    def judge(packet: Packet) -> Answer:
+        without, handled = (_cilium(objects, packet, naive_cilium.Agent(sctp=sctp)) for sctp in (False, True))
+        return without if without == handled else None
+
+    return judge
 
 
 def _dataplane_v2(objects: Objects, case: Case) -> Judge:
@@ -188,6 +195,8 @@ class Checked:
     conversion: Conversion
     judge: Judge
     counts: Counter[Any]
+    objects_read: Mapping[str, Reading]
+    """What the objects alone let through, without what the platform does besides."""
 
     @property
     def name(self) -> str:
@@ -195,10 +204,12 @@ class Checked:
 
     def see(self, packet: Packet) -> None:
         """The packet's answer is that of the reading; where it is not the host's, the proof says so."""
-        fields, reading = header(packet), self.conversion.readings[packet.sender]
-        read: Answer = None if fields in reading.undefined else fields in reading.admits
+        fields, alone = header(packet), self.objects_read[packet.sender]
         judged = self.judge(packet)
-        assert judged == read, f"{self.name}: {packet}: judge {judged}, reading {read}"
+        told: Answer = None if fields in alone.undefined else fields in alone.admits
+        assert judged == told, f"{self.name}: {packet}: judge {judged}, reading {told}"
+        reading = self.conversion.readings[packet.sender]
+        read: Answer = None if fields in reading.undefined else fields in reading.admits
         decision = self.conversion.draft.decision
         if packet.family not in decision.families:
             # No ruleset speaks of the family: nothing of it may be admitted in silence.
@@ -212,10 +223,10 @@ class Checked:
                 assert (may, must) == ("accept" in fates, fates == {"accept"}), f"{packet}: {fates}"
                 self.counts["iptables", tuple(sorted(fates))] += 1
         self.counts[packet.sender, judged] += 1
-        if counted and judged is not None:
-            if judged and not must:
+        if counted and read is not None:
+            if read and not must:
                 self.different(Difference.OPENS, packet, fields, certain=not may)
-            if may and not judged:
+            if may and not read:
                 self.different(Difference.CLOSES, packet, fields, certain=must)
 
     def different(
@@ -247,7 +258,11 @@ def checked(seed: int, name: str, case: Case, rulesets: Sequence[Ruleset]) -> Co
     """Counts of what one conversion's packets were."""
     conversion = convert(rulesets, options(case, name))
     objects = list(yaml.load_all(conversion.text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
-    check = Checked(case, conversion, JUDGES[name](objects, case), Counter())
+    draft = conversion.draft
+    alone = draft.cni.interpret(
+        conversion.text, draft.options.identity, draft.options.cluster, draft.decision.space
+    )
+    check = Checked(case, conversion, JUDGES[name](objects, case), Counter(), alone)
     blind = name in BLIND_INSIDE and any(each["kind"] == "NetworkSet" for each in objects)
     for packet in case.packets(random.Random(f"packets {seed}"), PACKETS):
         if not blind or packet.sender == "external":
@@ -278,5 +293,5 @@ def test_what_is_claimed_of_a_random_host_holds_packet_by_packet(name: str) -> N
     if name != "flannel":
         assert min(external[True], external[False]) > sum(external.values()) / 20
     assert (external[None] > 0) == (
-        name in ("kubernetes", "gke-dataplane-v2", "ovn-kubernetes", "azure-npm", "weave")
+        name in ("kubernetes", "gke-dataplane-v2", "azure-cilium", "ovn-kubernetes", "azure-npm", "weave")
     )
