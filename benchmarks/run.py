@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from time import process_time
 from typing import TypeVar
 
@@ -31,10 +32,10 @@ def main(sizes: tuple[int, ...]) -> None:
     for name, shape in SHAPES.items():
         for size in sizes:
             data = shape(size).encode()
-            parsing, ruleset = timed(lambda data=data: parse_ruleset(data, "bench.v4"))  # type: ignore[misc]
-            deciding, _ = timed(lambda ruleset=ruleset: decide([ruleset]))  # type: ignore[misc]
-            drafting, drafted = timed(lambda ruleset=ruleset: draft([ruleset], Options()))  # type: ignore[misc]
-            proving, _ = timed(lambda drafted=drafted: conclude(drafted, drafted.text))  # type: ignore[misc]
+            parsing, ruleset = timed(partial(parse_ruleset, data, "bench.v4"))
+            deciding, _ = timed(partial(decide, [ruleset]))
+            drafting, drafted = timed(partial(draft, [ruleset], Options()))
+            proving, _ = timed(partial(conclude, drafted, drafted.text))
             rules = len(ruleset.rules)
             print(
                 f"{name:12} {rules:7} {parsing:7.2f} {deciding:7.2f} {drafting:7.2f} {proving:7.2f}",

@@ -470,17 +470,9 @@ class _Fitting:
             listed: dict[int, Rule] = {}
             for rule in chunk:
                 section = spec.setdefault(rule.section, [])
-                behind = tuple(provenance.rules_behind(rule.packets, rule.what))
-                policies = (
-                    f"{each.chain} policy {each.effect}"
-                    for each in provenance.policies_behind(rule.packets, rule.what)
-                )
+                behind, policies = provenance.behind(rule.packets, rule.what)
                 path = ("spec", rule.section, len(section))
-                emitted.append(
-                    EmittedRule(
-                        len(sets) + number, path, rule.packets, behind, tuple(dict.fromkeys(policies))
-                    )
-                )
+                emitted.append(EmittedRule(len(sets) + number, path, rule.packets, behind, policies))
                 listed |= {each.number: each for each in behind}
                 section.append(rule.body)
             if not chunk:

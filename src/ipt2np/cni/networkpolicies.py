@@ -283,7 +283,9 @@ class _Fitting:
 
     def objects(self, identity: Identity, source_note: str) -> tuple[list[Object], list[EmittedRule]]:
         """The rules in objects of at most ``OBJECT_BYTES`` each, and where each rule came to stand."""
-        behind: dict[tuple[int, ...], _Behind] = {}
+        provenance = self.plan.provenance
+        decided = {each.origins: self._decided(each.origins) for each in self.emissions}
+        behind = {origins: provenance.behind(packets) for origins, packets in decided.items()}
         pieces = chunks(self.emissions)
         objects: list[Object] = []
         emitted: list[EmittedRule] = []
@@ -293,10 +295,10 @@ class _Fitting:
             listed: dict[int, Rule] = {}
             for place, emission in enumerate(chunk):
                 origins = emission.origins
-                origin = behind.get(origins) or behind.setdefault(origins, self._behind(origins))
-                path = ("spec", "ingress", place)
-                emitted.append(EmittedRule(number, path, origin.packets, origin.rules, origin.policies))
-                listed |= {rule.number: rule for rule in origin.rules}
+                emitted.append(
+                    EmittedRule(number, ("spec", "ingress", place), decided[origins], *behind[origins])
+                )
+                listed |= {rule.number: rule for rule in behind[origins][0]}
             metadata: Object = {"name": name, "namespace": identity.namespace}
             if len(pieces) > 1:
                 metadata["labels"] = {SET_LABEL: set_label(identity)}
@@ -315,11 +317,12 @@ class _Fitting:
             )
         return objects, emitted
 
-    def _behind(self, origins: Sequence[int]) -> _Behind:
+    def _decided(self, origins: Sequence[int]) -> PacketSet:
+        """What the plan wants of the groups that a rule comes from."""
         packets = self.space.nothing
         for number in origins:
             packets |= self.groups[number].packets(self.space)
-        return _Behind.of(self.plan, packets & self.allowance.wanted)
+        return packets & self.allowance.wanted
 
     # -- findings ---------------------------------------------------------------------------------------
 
@@ -359,24 +362,6 @@ class _Fitting:
         if self.writing.by_identity:
             result += in_cluster_findings(plan, self.cluster, self.admitted, self.cover.left)
         return result
-
-
-@dataclass(frozen=True)
-class _Behind:
-    """Who is behind a group of the plan."""
-
-    packets: PacketSet
-    rules: tuple[Rule, ...]
-    policies: tuple[str, ...]
-
-    @classmethod
-    def of(cls, plan: PolicyPlan, packets: PacketSet) -> _Behind:
-        policies = plan.provenance.policies_behind(packets)
-        return cls(
-            packets,
-            tuple(plan.provenance.rules_behind(packets)),
-            tuple(dict.fromkeys(f"{policy.chain} policy {policy.effect}" for policy in policies)),
-        )
 
 
 def chunks(emissions: Sequence[Emission]) -> list[list[Emission]]:

@@ -43,6 +43,13 @@ class Provenance:
         """The built-in policies that decided ``packets`` to be ``what``."""
         return [self.policies[number] for number in self._deciders(packets, what) if number in self.policies]
 
+    def behind(
+        self, packets: PacketSet, what: Can = Can.ACCEPT
+    ) -> tuple[tuple[Rule, ...], tuple[str, ...]]:
+        """The rules, and the built-in policies as ``INPUT policy ACCEPT``, that decided ``packets`` to be ``what``."""
+        policies = (f"{each.chain} policy {each.effect}" for each in self.policies_behind(packets, what))
+        return tuple(self.rules_behind(packets, what)), tuple(dict.fromkeys(policies))
+
     def causes(self, packets: PacketSet) -> set[int]:
         """What leaves ``packets`` open: rule numbers, INTERFACE, ADDRESS."""
         return self.outcomes.causes(self.connections.values(packets) - {IMPOSSIBLE})

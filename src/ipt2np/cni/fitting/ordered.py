@@ -226,17 +226,12 @@ class _Writer:
         provenance = self.plan.provenance
         for group in covered.groups:
             taken = group.packets(self.space) & packets
-            policies = (
-                f"{each.chain} policy {each.effect}" for each in provenance.policies_behind(taken, what)
-            )
-            rules = provenance.rules_behind(taken, what)
+            rules, policies = provenance.behind(taken, what)
             if logged:
                 logging = (trail.rule for trail in self.trails if trail.packets.meets(taken))
                 behind = {rule.number: rule for rule in (*rules, *logging)}
-                rules = [behind[number] for number in sorted(behind)]
-            self.steps.append(
-                Step(effect, group, taken, logged, tuple(rules), tuple(dict.fromkeys(policies)))
-            )
+                rules = tuple(behind[number] for number in sorted(behind))
+            self.steps.append(Step(effect, group, taken, logged, rules, policies))
         self.decided |= packets - covered.left
         if effect is PlanEffect.ACCEPT:
             self.left |= covered.left
