@@ -14,7 +14,7 @@ from ipt2np.findings.wording import extent_of, lines_of
 from ipt2np.frames import recognise
 from ipt2np.packets import PacketSpace
 from ipt2np.planning import InDoubt
-from ipt2np.reporting.jsonreport import report
+from ipt2np.reporting.conversionreport import conversion_report
 from ipt2np.reporting.terminal import conversion_lines
 from ipt2np.rules.model import Rule
 from tests.dumps import dump, parsed
@@ -182,7 +182,7 @@ def test_comments_of_the_policy_name_the_program_and_what_the_chain_is_for() -> 
 
 
 def test_the_report_lists_frames_with_chains_rules_and_lines() -> None:
-    (frame,) = report(sample("fail2ban.v4"), "0")["frames"]
+    (frame,) = conversion_report(sample("fail2ban.v4"), "0").data["frames"]
     assert frame["name"] == "fail2ban" and frame["rules"] == 12
     assert [place["line"] for place in frame["lines"]] == [12, 13, 14, *range(20, 29)]
     assert [place["line"] for place in frame["bans"]] == [21, 22, 24, 25, 26, 27]
@@ -193,11 +193,11 @@ def test_the_report_lists_frames_with_chains_rules_and_lines() -> None:
         "purpose": "bans of a jail",
         "rules": 5,
     } in frame["chains"]
-    assert report(sample("ban-list.v4"), "0")["frames"] == []
+    assert conversion_report(sample("ban-list.v4"), "0").data["frames"] == []
 
 
 def test_the_report_has_every_line_of_a_finding_that_the_message_counts_by_chain() -> None:
-    text = report(sample("ufw.v4"), "0")
+    text = conversion_report(sample("ufw.v4"), "0").data
     (finding,) = (each for each in text["findings"] if each["code"] == "N2P101")
     assert [place["line"] for place in finding["lines"]] == [76, 77, 78, 92, 105, 106]
 
@@ -216,7 +216,7 @@ def test_hostile_names_and_comments_are_escaped_wherever_they_are_shown() -> Non
     conversion = converted(text)
     assert {each.frame.name for each in conversion.draft.decision.frames.found} == {"fail2ban", "LXD"}
     shown = "\n".join(line.plain for line in conversion_lines(conversion))
-    for output in (shown, conversion.text, json.dumps(report(conversion, "0"))):
+    for output in (shown, conversion.text, json.dumps(conversion_report(conversion, "0").data)):
         assert (
             "\x1b" not in output
             and "\u202e" not in output

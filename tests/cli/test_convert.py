@@ -505,6 +505,10 @@ _SOURCES = _list({"type": "string", "pattern": "^[0-9a-f.:]+/[0-9]+$"}, 1)
 _WITNESS = _object({"source": _TEXT, "protocol": {"type": "string", "pattern": r"^(tcp|udp|sctp|icmp|icmpv6|\d+)$"}}, {
     name: {"type": "integer", "minimum": 0} for name in ("port", "source_port", "icmp_type", "icmp_code")
 })  # fmt: skip
+_DIGEST = {"type": "string", "pattern": "^[0-9a-f]{16}$"}
+_POINTER = {"type": "string", "pattern": r"^(Cilium)?NetworkPolicy/[a-z0-9-]+/[a-z0-9.-]+#/spec/ingress(Deny)?/\d+$"}
+_COUNT = {"type": "integer", "minimum": 0}
+_ANSWER = {"enum": ["accepted", "refused", "undecided"]}
 _PACKETS = {
     "ports": _RANGES, "source_ports": _RANGES,
     "icmp": _list({"type": "string", "pattern": r"^(any|[\d,-]+)(/[\d,-]+)?$"}),
@@ -515,6 +519,10 @@ SCHEMA = _object({
     "schema": {"const": 1},
     "command": {"const": "convert"},
     "tool": _object({"name": {"const": "ipt2np"}, "version": _TEXT}),
+    "summary": _object({
+        "name": _TEXT, "verdict_text": _TEXT, "about": _TEXT, "inside": {"type": "string"}, "rules": _COUNT,
+        "fates": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+        "findings": _object({"error": _COUNT, "warning": _COUNT, "info": _COUNT})}),
     "input": _object({"files": _list(_object({
         "path": _TEXT, "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
         "rules": {"type": "integer", "minimum": 0}}), 1)}),
@@ -544,18 +552,21 @@ SCHEMA = _object({
              "source": _SOURCES,
              "protocol": _PROTOCOL,
              "witness": _WITNESS,
+             "digest": _DIGEST,
              "findings": _list({"type": "string", "pattern": "^N2P[0-9]{3}$"}, 1)},
-            _PACKETS))}),
+            {"lines": _list(_PLACE, 1), "more_lines": _COUNT, **_PACKETS}))}),
+    "access": _list(_object(
+        {"source_class": {"enum": ["external", "pod", "node"]}, "source": _SOURCES, "protocol": _PROTOCOL,
+         "before": _ANSWER, "after": _ANSWER}, _PACKETS)),
+    "places": {"type": "object", "additionalProperties": _object({"file": _TEXT, "line": _COUNT, "end": _COUNT})},
     "findings": _list(_object(
         {"code": {"type": "string", "pattern": "^N2P[0-9]{3}$"}, "severity": {"enum": ["error", "warning", "info"]},
-         "message": _TEXT, "remedy": _TEXT},
+         "message": _TEXT, "remedy": _TEXT, "digest": _DIGEST},
         {"file": _TEXT, "line": {"type": "integer", "minimum": 1}, "rule": _TEXT, "lines": _list(_PLACE, 1)})),
     "ledger": _list(_object({
         "file": _TEXT, "line": {"type": "integer", "minimum": 1},
         "fate": {"enum": ["unreachable", "not-applicable", "lost", "approximated", "assumed", "kept"]},
-        "emitted": _list({
-            "type": "string",
-            "pattern": r"^(Cilium)?NetworkPolicy/[a-z0-9-]+/[a-z0-9.-]+#/spec/ingress(Deny)?/\d+$"})})),
+        "emitted": _list(_POINTER)})),
 })  # fmt: skip
 
 
@@ -662,6 +673,7 @@ def test_a_difference_is_told_with_its_packets_a_witness_and_the_finding(host: H
         "rules.v4", dump("-A INPUT -s 10.0.0.0/8 -p udp --sport 53 --dport 1024:2000 -j ACCEPT")
     )
     (difference,) = report_of(host, str(rules))["proof"]["differences"]
+    assert len(difference.pop("digest")) == 16
     assert difference == {
         "effect": "closes",
         "certain": True,
@@ -672,6 +684,7 @@ def test_a_difference_is_told_with_its_packets_a_witness_and_the_finding(host: H
         "source_ports": "53",
         "witness": {"source": "10.0.0.0", "protocol": "udp", "port": 1024, "source_port": 53},
         "findings": ["N2P302"],
+        "lines": [{"file": str(rules), "line": 5}],
     }
 
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from ipt2np import Assumptions, Identity, InputError, Options, UsageError, convert, decide, parse_ruleset
 from ipt2np.conversion import Conversion
 from ipt2np.reporting import jsonreport
+from ipt2np.reporting.conversionreport import conversion_report
 from ipt2np.reporting.terminal import conversion_lines, problem_lines, write
 from tests.dumps import dump, parsed
 
@@ -73,7 +74,7 @@ def unharmed(text: str, plain: str, file: str = "rules.v4") -> None:
     assert meaning(conversion.text) == meaning(conversion_of(plain).text)
     assert clean(conversion.text)
     assert clean(told(conversion))
-    assert jsonreport.text(conversion, "1").isascii()
+    assert jsonreport.text(conversion_report(conversion, "1")).isascii()
 
 
 def with_comment(comment: str) -> str:

@@ -8,7 +8,6 @@ newest), the others against their CRDs, which are not part of the project: witho
 from __future__ import annotations
 
 import copy
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from ipt2np import CNIS, Facts, Ruleset, decide, parse_ruleset, render, translat
 from ipt2np.cni.base import Cluster, PolicyFault
 from ipt2np.cni.kinds import antrea, calico, cilium, networkpolicy
 from ipt2np.cni.manifests import load
-from ipt2np.reporting import jsonreport
+from ipt2np.reporting.conversionreport import conversion_report
 from tests.cni.crd_schemas import faults, validators
 from tests.cni.matrix import CASES, Case, conversion, facts_of, rulesets_of
 from tests.corpus.measure import corpus_files, host_facts, shared_folder
@@ -111,7 +110,7 @@ def test_the_report_names_every_object(cni: str) -> None:
     """Cluster-wide ones too, which have no namespace."""
     (case,) = (each for each in CASES if each.name == "300 scattered addresses")
     result = conversion(case, cni)
-    listed = json.loads(jsonreport.text(result, "0"))["target"]["objects"]
+    listed = conversion_report(result, "0").data["target"]["objects"]
     assert [each["name"] for each in listed] == [
         item["metadata"]["name"] for item in result.draft.fitted.objects
     ]

@@ -11,7 +11,7 @@ import pytest
 from ipt2np import Assumptions, Facts, Fate, Options, Ruleset, convert, decide, parse_ruleset
 from ipt2np.findings.collect import relied_on
 from ipt2np.frames import recognise
-from ipt2np.reporting.jsonreport import report
+from ipt2np.reporting.conversionreport import conversion_report
 from tests.dumps import dump, fate_of, parsed
 from tests.sample_hosts import FOLDER
 
@@ -124,7 +124,9 @@ def test_left_out_bans_are_seen_in_findings_ledger_and_report() -> None:
     assert [rule.location.line for rule in finding.rules] == [8, 9] and "left out" in finding.message
     fates = {entry.rule.location.line: entry.fate for entry in conversion.ledger.entries}
     assert fates[8] is fates[9] is Fate.ASSUMED and fates[7] is Fate.KEPT
-    (assumption,) = (each for each in report(conversion, "0")["assumptions"] if each["id"] == "transient")
+    (assumption,) = (
+        each for each in conversion_report(conversion, "0").data["assumptions"] if each["id"] == "transient"
+    )
     assert assumption["value"] == "left-out" and [each["line"] for each in assumption["lines"]] == [8, 9]
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ipt2np import Decision, Facts, convert, decide
 from ipt2np.findings.collect import publications
-from ipt2np.reporting.jsonreport import report
+from ipt2np.reporting.conversionreport import conversion_report
 from ipt2np.semantics import nat
 from tests.dumps import decided, dump, fate_of, parsed, table
 
@@ -134,7 +134,7 @@ def test_what_a_service_would_offer() -> None:
         "tcp 80 → 8080",
         "tcp 443-444 → 8443",
     ]
-    services = report(convert([parsed(text)]), "0")["services"]
+    services = conversion_report(convert([parsed(text)]), "0").data["services"]
     assert services[0] == {
         "protocol": "tcp",
         "port": "80",

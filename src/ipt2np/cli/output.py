@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 
 def print_text(text: str) -> None:
@@ -17,3 +19,16 @@ def print_text(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         raise UsageError(f"standard output cannot be written: {error.strerror or error}") from None
+
+
+@contextmanager
+def progress(text: str, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """Shows what is being done while it is, where standard error is a terminal; gives a function that changes the text."""
+    from ipt2np.reporting.terminal import ErrorConsole
+
+    console = ErrorConsole()
+    if quiet or not console.is_terminal:
+        yield lambda text: None
+        return
+    with console.status(text) as status:
+        yield lambda text: status.update(text)

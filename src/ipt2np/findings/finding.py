@@ -41,6 +41,8 @@ class Finding:
     line: int = 0
     """Place for findings that are about no rule."""
     predicted: tuple[Predicted, ...] = ()
+    pointers: tuple[str, ...] = ()
+    """Rules of policies that it is about, as ``NetworkPolicy/default/web#/spec/ingress/0``."""
 
     @property
     def severity(self) -> Severity:

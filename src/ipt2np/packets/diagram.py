@@ -12,6 +12,7 @@ paths where they differ. Recursion is as deep as the number of levels, a constan
 
 from __future__ import annotations
 
+import hashlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 
@@ -395,6 +396,26 @@ class Diagram:
                     seen.add(pair)
                     pending.append(pair)
         return result
+
+    def digest(self, root: int) -> str:
+        """A digest of the function itself: equal for equal functions of any two diagrams."""
+        found = hashlib.sha256()
+        numbers: dict[int, int] = {}
+        stack = [(root, False)]
+        while stack:
+            node, children_done = stack.pop()
+            if node in numbers:
+                continue
+            if self.level[node] == TERMINAL_LEVEL:
+                found.update(b"t%d;" % self.value(node))
+            elif children_done:
+                low, high = numbers[self.low[node]], numbers[self.high[node]]
+                found.update(b"%d:%d,%d;" % (self.level[node], low, high))
+            else:
+                stack += [(node, True), (self.high[node], False), (self.low[node], False)]
+                continue
+            numbers[node] = len(numbers)
+        return found.hexdigest()
 
     def partition(self, root: int, group_of: Callable[[int], int]) -> dict[int, int]:
         """The sets of packets by the group of their value: ``{group: set}``, all disjoint."""

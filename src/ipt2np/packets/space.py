@@ -90,6 +90,10 @@ class PacketSet:
         diagram = self.space.diagram
         return PacketSet(self.space, diagram.eliminate(self.node, field.first, field.last, diagram.conjoin))
 
+    def digest(self) -> str:
+        """Equal for equal sets, of whatever space."""
+        return self.space.diagram.digest(self.node)
+
     def witness(self, family: int = 4) -> dict[Field, int]:
         """One packet of the set: the lowest value of each field that matters, other fields left out.
 

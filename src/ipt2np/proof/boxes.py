@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from ipt2np.packets import AddressSet, Field, PacketSet
+from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
 from ipt2np.packets.intervals import Range, address_text, merged
 from ipt2np.rules.interfaces import Interfaces
 from ipt2np.rules.names import protocol_name
@@ -53,6 +53,23 @@ class Box:
         if others:
             yield replace(self, protocols=others)
 
+    def packets(self, space: PacketSpace, interfaces: Interfaces | None = None) -> PacketSet:
+        """The packets of the box in a space, and in the labels of its interfaces."""
+        result = space.addresses(Field.SOURCE, self.sources)
+        result &= space.values(Field.PROTOCOL, self.protocols)
+        result &= space.values(Field.DESTINATION_PORT, self.ports)
+        result &= space.values(Field.SOURCE_PORT, self.source_ports)
+        if self.icmp:
+            messages = space.nothing
+            for types, codes in self.icmp:
+                messages |= space.values(Field.ICMP_TYPE, (types,)) & space.values(Field.ICMP_CODE, (codes,))
+            result &= messages
+        if self.interface and interfaces is not None:
+            names = interfaces.names
+            label = names.index(self.interface) if self.interface in names else len(names)
+            result &= space.value(Field.INTERFACE, label)
+        return result
+
     def witness(self) -> dict[str, str | int]:
         """One packet of the box, the lowest in every field."""
         low = self.protocols[0][0]
@@ -93,6 +110,15 @@ def boxes_by_interface(
     for label, name in labels:
         here = (packets & space.value(Field.INTERFACE, label)).some(Field.INTERFACE)
         yield from (replace(box, interface=name) for box in boxes(here, impossible))
+
+
+def readable(
+    packets: PacketSet, impossible: Mapping[int, AddressSet], interfaces: Interfaces | None
+) -> Iterator[Box]:
+    """``boxes``, by input interface where there are labels of such."""
+    if interfaces is None:
+        return boxes(packets, impossible)
+    return boxes_by_interface(packets, impossible, interfaces)
 
 
 def boxes(packets: PacketSet, impossible: Mapping[int, AddressSet] | None = None) -> Iterator[Box]:

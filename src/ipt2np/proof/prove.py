@@ -10,7 +10,7 @@ from ipt2np.cni.base import EXTERNAL, NODE, POD, SOURCE_CLASSES, Cluster, Readin
 from ipt2np.errors import InternalError
 from ipt2np.findings import Difference, Finding
 from ipt2np.packets import AddressSet, Field, PacketSet, PacketSpace
-from ipt2np.proof.boxes import Box, boxes, boxes_by_interface, describe
+from ipt2np.proof.boxes import Box, describe, readable
 from ipt2np.semantics import Decision
 
 
@@ -105,7 +105,9 @@ def prove(
         differing = {effect: some & answered for effect, some in differing.items()}
         # Services that are open for external sources too are outside every verdict; what is open for a class alone
         # leaves it without one.
-        own = (packets & decision.judged & reading.undefined) - readings[EXTERNAL].undefined.some(Field.SOURCE)
+        own = (packets & decision.judged & reading.undefined) - readings[EXTERNAL].undefined.some(
+            Field.SOURCE
+        )
         if name == EXTERNAL or not own.meets(_named(decision)):
             by_class[name] = Verdict.of(bool(differing[Difference.CLOSES]), bool(differing[Difference.OPENS]))
         for effect, certainly in ((Difference.CLOSES, must), (Difference.OPENS, ~may)):
@@ -161,12 +163,7 @@ def _differences(
     predictions = list(_predictions(effect, source_class, findings))
     for certain, part in ((True, packets & certainly), (False, packets - certainly)):
         for codes, explained in _by_findings(part, predictions):
-            found = (
-                boxes(explained, impossible)
-                if decision.interfaces is None
-                else boxes_by_interface(explained, impossible, decision.interfaces)
-            )
-            for box in found:
+            for box in readable(explained, impossible, decision.interfaces):
                 yield ProvenDifference(effect, certain and declared, source_class, box, codes)
 
 

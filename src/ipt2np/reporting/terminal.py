@@ -9,33 +9,25 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.text import Text
 
-from ipt2np.cni.base import EXTERNAL, NODE, POD
-from ipt2np.cni.fitting.losses import protocols_text
 from ipt2np.conversion import Conversion
 from ipt2np.errors import Problem
 from ipt2np.findings import Finding, Severity
-from ipt2np.proof.boxes import Box
-from ipt2np.proof.prove import ProvenDifference, Verdict
-from ipt2np.reporting.jsonreport import ranges_text
+from ipt2np.proof.prove import Verdict
 from ipt2np.reporting.ledger import Fate
+from ipt2np.reporting.words import MEANINGS, about, also_opened, difference_text, inside
 from ipt2np.text import printable
 
 SHOWN_DIFFERENCES = 12
 SHOWN_PROBLEMS = 200
-SHOWN_SOURCES = 3
-SHOWN_PROTOCOLS = 4
 CONTEXT = 100
 """Characters of a line that are shown around its fault."""
 
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
-_VERDICTS = {
-    Verdict.EQUAL: ("green", "the policy admits exactly what iptables accepts"),
-    Verdict.NARROWER: (
-        "yellow",
-        "the policy admits nothing that iptables refuses, but less than it may accept",
-    ),
-    Verdict.WIDER: ("red", "the policy admits more than iptables certainly accepts"),
-    Verdict.DIFFERS: ("red", "the policy admits both less and more than iptables"),
+_VERDICT_COLOURS = {
+    Verdict.EQUAL: "green",
+    Verdict.NARROWER: "yellow",
+    Verdict.WIDER: "red",
+    Verdict.DIFFERS: "red",
 }
 
 
@@ -54,21 +46,16 @@ def conversion_lines(conversion: Conversion) -> Iterator[Text]:
 def verdict_lines(conversion: Conversion) -> Iterator[Text]:
     """The verdict and what it is about, the ledger's sums, the first differences."""
     proof, drafted = conversion.proof, conversion.draft
-    colour, meaning = _VERDICTS[proof.verdict]
-    inside = _verdicts_inside(conversion)
-    about = (
-        f"{drafted.cni.scope} from outside the cluster"
-        if inside
-        else f"{drafted.cni.scope}, whoever sends it"
-    )
+    cluster = drafted.options.cluster
     yield Text.assemble(
         (f"{drafted.options.identity.name}: ", "bold"),
-        (proof.verdict.value, f"bold {colour}"),
-        (_also_opened(conversion), "bold yellow"),
-        f" — {meaning} ({about})",
+        (proof.verdict.value, f"bold {_VERDICT_COLOURS[proof.verdict]}"),
+        (also_opened(conversion), "bold yellow"),
+        f" — {MEANINGS[proof.verdict]} ({about(proof, drafted.cni.scope, cluster)})",
     )
-    if inside:
-        yield Text(f"  {inside}")
+    within = inside(proof, cluster)
+    if within:
+        yield Text(f"  {within}")
     sums = conversion.ledger.sums()
     told = ", ".join(
         f"{count} {fate.value}"
@@ -84,60 +71,6 @@ def verdict_lines(conversion: Conversion) -> Iterator[Text]:
         yield Text(
             f"  … and {len(proof.differences) - len(shown)} more differences; --report FILE.json lists them all"
         )
-
-
-def _also_opened(conversion: Conversion) -> str:
-    """What the platform lets in beside the policy and against the host, as the end of a verdict."""
-    opened = conversion.draft.decision.space.nothing
-    for each in conversion.draft.opened():
-        opened |= each.packets
-    return f"; the platform also opens {protocols_text(opened)}" if opened else ""
-
-
-def _verdicts_inside(conversion: Conversion) -> str:
-    """The verdicts on sources inside the cluster; empty where nothing else is said of them than of external ones."""
-    proof, cluster = conversion.proof, conversion.draft.options.cluster
-    apart = {difference.source_class for difference in proof.differences}
-    told: dict[str, list[str]] = {}
-    for name, declared in ((POD, cluster.pod_cidrs), (NODE, cluster.node_cidrs)):
-        verdict = proof.by_class.get(name)
-        if verdict is not proof.verdict or name in apart:
-            sure = "" if declared or verdict is Verdict.EQUAL else "maybe "
-            said = f"{sure}{verdict.value}" if verdict else "not defined"
-            told.setdefault(said, []).append(f"{name}s")
-    return ", ".join(f"from {' and '.join(names)} {said}" for said, names in told.items())
-
-
-def difference_text(difference: ProvenDifference) -> str:
-    """One difference on one line: who the sources are where they are not external, and the findings that explain it."""
-    box = difference.box
-    cidrs = box.named.to_cidrs()
-    sources = ", ".join(cidrs[:SHOWN_SOURCES]) + (
-        f" and {len(cidrs) - SHOWN_SOURCES} more" if len(cidrs) > SHOWN_SOURCES else ""
-    )
-    if cidrs in (["0.0.0.0/0"], ["::/0"]):
-        sources = f"any IPv{box.family} address"
-    if difference.source_class != EXTERNAL:
-        sources += f" ({difference.source_class}s)"
-    ports = "" if ranges_text(box.ports) == "any" else f" port {ranges_text(box.ports)}"
-    if ranges_text(box.source_ports) != "any":
-        ports += f" from port {ranges_text(box.source_ports)}"
-    if box.interface:
-        sources += f" on {box.interface}"
-    sure = "" if difference.certain else "maybe "
-    return printable(
-        f"{sure}{difference.effect.value} {_protocols(box)}{ports} from {sources} [{', '.join(difference.findings)}]"
-    )
-
-
-def _protocols(box: Box) -> str:
-    """Names as they are; of numbers the first, as protocols."""
-    names = box.protocol.split(",")
-    if len(names) <= SHOWN_PROTOCOLS and not names[0][:1].isdigit():
-        return box.protocol
-    more = ", …" if len(names) > SHOWN_PROTOCOLS else ""
-    one = len(names) == 1 and names[0].isdigit()
-    return f"{'protocol' if one else 'protocols'} {', '.join(names[:SHOWN_PROTOCOLS])}{more}"
 
 
 def finding_lines(finding: Finding) -> Iterator[Text]:

@@ -14,7 +14,6 @@ from functools import cached_property, partial
 from ipt2np.errors import UsageError
 from ipt2np.frames import Frames, recognise
 from ipt2np.packets import Field, PacketMap, PacketSet, PacketSpace
-from ipt2np.packets.diagram import TERMINAL_LEVEL
 from ipt2np.packets.intervals import address_text, merged
 from ipt2np.rules.assumptions import UNDECIDED, Assumptions
 from ipt2np.rules.extension import Effect
@@ -157,26 +156,8 @@ class Decision:
             for name, value in sorted(self.assumptions.chosen.items())
             if not name.startswith("rule:")
         ]
-        digest = hashlib.sha256("\n".join([*map(str, self.families), *lines, ""]).encode())
-        diagram = self.space.diagram
-        numbers: dict[int, int] = {}
-        stack = [(bounds.within(self.judged, 0).node, False)]
-        while stack:
-            node, children_done = stack.pop()
-            if node in numbers:
-                continue
-            if diagram.level[node] == TERMINAL_LEVEL:
-                digest.update(b"t%d;" % diagram.value(node))
-            elif children_done:
-                digest.update(
-                    b"%d:%d,%d;"
-                    % (diagram.level[node], numbers[diagram.low[node]], numbers[diagram.high[node]])
-                )
-            else:
-                stack += [(node, True), (diagram.high[node], False), (diagram.low[node], False)]
-                continue
-            numbers[node] = len(numbers)
-        return digest.hexdigest()
+        meant = self.space.diagram.digest(bounds.within(self.judged, 0).node)
+        return hashlib.sha256("\n".join([*map(str, self.families), *lines, meant]).encode()).hexdigest()
 
 
 def decide(
@@ -276,7 +257,9 @@ def decide(
         nameable = ~space.addresses(Field.SOURCE, UNNAMEABLE_SOURCES)
         judged |= seen & opening(view) & _ports_given(space) & nameable
     labels = interfaces if by_interface else None
-    return Decision(space, outcomes, every, tuple(sides), connections, judged, policies, assumptions, facts, labels)
+    return Decision(
+        space, outcomes, every, tuple(sides), connections, judged, policies, assumptions, facts, labels
+    )
 
 
 def _all_accept(space: PacketSpace, outcomes: Outcomes, maps: Sequence[PacketMap]) -> PacketMap:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ipt2np.syntax.encoding import decode
 from ipt2np.syntax.leniency import Leniencies
 from ipt2np.syntax.lines import CommentLine, ScriptLine, Statement, read_line
 from ipt2np.syntax.shell import PROMPT, Capture, capture
@@ -46,6 +47,11 @@ def split_lines(text: str, lenient: Leniencies) -> list[str]:
         lenient.add(CRLF, 0)
         lines = [line.rstrip("\r") for line in lines]
     return lines
+
+
+def text_lines(data: bytes, file: str) -> tuple[str, ...]:
+    """The lines of a file as its rules number them. InputError as ``decoded``."""
+    return tuple(split_lines(decode(data, file), Leniencies()))
 
 
 def _quote_depth(lines: Sequence[str]) -> int:

@@ -1,0 +1,100 @@
+"""Verdicts, differences and who they are about, in words that every format shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ipt2np.cni.base import EXTERNAL, NODE, POD, Cluster
+from ipt2np.cni.fitting.losses import protocols_text
+from ipt2np.conversion import Conversion
+from ipt2np.findings import Difference
+from ipt2np.proof.boxes import Box
+from ipt2np.proof.prove import Proof, ProvenDifference, Verdict
+from ipt2np.reporting.plain import ranges_text
+from ipt2np.text import printable
+
+SHOWN_SOURCES = 3
+SHOWN_PROTOCOLS = 4
+
+MEANINGS: Mapping[Verdict, str] = {
+    Verdict.EQUAL: "the policy admits exactly what iptables accepts",
+    Verdict.NARROWER: "the policy admits nothing that iptables refuses, but less than it may accept",
+    Verdict.WIDER: "the policy admits more than iptables certainly accepts",
+    Verdict.DIFFERS: "the policy admits both less and more than iptables",
+}
+"""What a verdict says of a policy."""
+
+
+def verdict_text(conversion: Conversion) -> str:
+    """The verdict, with what the platform opens besides: ``equal; the platform also opens ICMP``."""
+    return conversion.proof.verdict.value + also_opened(conversion)
+
+
+def also_opened(conversion: Conversion) -> str:
+    """What the platform lets in beside the policy and against the host, as the end of a verdict."""
+    opened = conversion.draft.decision.space.nothing
+    for each in conversion.draft.opened():
+        opened |= each.packets
+    return f"; the platform also opens {protocols_text(opened)}" if opened else ""
+
+
+def about(proof: Proof, scope: str, cluster: Cluster) -> str:
+    """Which connections the verdict is about."""
+    return f"{scope} from outside the cluster" if inside(proof, cluster) else f"{scope}, whoever sends it"
+
+
+def inside(proof: Proof, cluster: Cluster) -> str:
+    """The verdicts on sources inside the cluster; empty where nothing else is said of them than of external ones."""
+    apart = {difference.source_class for difference in proof.differences}
+    told: dict[str, list[str]] = {}
+    for name, declared in ((POD, cluster.pod_cidrs), (NODE, cluster.node_cidrs)):
+        verdict = proof.by_class.get(name)
+        if verdict is not proof.verdict or name in apart:
+            sure = "" if declared or verdict is Verdict.EQUAL else "maybe "
+            said = f"{sure}{verdict.value}" if verdict else "not defined"
+            told.setdefault(said, []).append(f"{name}s")
+    return ", ".join(f"from {' and '.join(names)} {said}" for said, names in told.items())
+
+
+def sources_text(box: Box) -> str:
+    """The sources of a box, the first few of many."""
+    cidrs = box.named.to_cidrs()
+    if cidrs in (["0.0.0.0/0"], ["::/0"]):
+        return f"any IPv{box.family} address"
+    more = f" and {len(cidrs) - SHOWN_SOURCES} more" if len(cidrs) > SHOWN_SOURCES else ""
+    return ", ".join(cidrs[:SHOWN_SOURCES]) + more
+
+
+def services_text(box: Box) -> str:
+    """Protocol and ports of a box."""
+    ports = "" if ranges_text(box.ports) == "any" else f" port {ranges_text(box.ports)}"
+    if ranges_text(box.source_ports) != "any":
+        ports += f" from port {ranges_text(box.source_ports)}"
+    return _protocols(box) + ports
+
+
+def difference_text(difference: ProvenDifference, words: Mapping[Difference, str] | None = None) -> str:
+    """One difference on one line: who the sources are where they are not external, and the findings that explain it.
+
+    ``words`` says what an effect is called, where it is not by its own name.
+    """
+    box = difference.box
+    sources = sources_text(box)
+    if difference.source_class != EXTERNAL:
+        sources += f" ({difference.source_class}s)"
+    if box.interface:
+        sources += f" on {box.interface}"
+    sure = "" if difference.certain else "maybe "
+    effect = (words or {}).get(difference.effect, difference.effect.value)
+    codes = f" [{', '.join(difference.findings)}]" if difference.findings else ""
+    return printable(f"{sure}{effect} {services_text(box)} from {sources}{codes}")
+
+
+def _protocols(box: Box) -> str:
+    """Names as they are; of numbers the first, as protocols."""
+    names = box.protocol.split(",")
+    if len(names) <= SHOWN_PROTOCOLS and not names[0][:1].isdigit():
+        return box.protocol
+    more = ", …" if len(names) > SHOWN_PROTOCOLS else ""
+    one = len(names) == 1 and names[0].isdigit()
+    return f"{'protocol' if one else 'protocols'} {', '.join(names[:SHOWN_PROTOCOLS])}{more}"
