@@ -38,7 +38,6 @@ from ipt2np.cni.fitting.objects import (
 from ipt2np.cni.fitting.ordered import Logging, Order, Ordered, Step, ordered
 from ipt2np.cni.kinds import antrea
 from ipt2np.cni.kinds.antrea.platform import TO_NODES, TO_PODS
-from ipt2np.cni.manifests import load
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
@@ -77,6 +76,7 @@ class Antrea(Cni):
 
     name = "antrea"
     template = "antrea.yaml.j2"
+    kinds = antrea.VALIDATORS
     answer: ClassVar[str] = "a TCP reset, or ICMP host-administratively-prohibited for other protocols"
     """How refused packets are answered (antrea: docs/antrea-network-policy.md)."""
     host: ClassVar[bool] = False
@@ -109,11 +109,10 @@ class Antrea(Cni):
         findings = tuple(_findings(plan, written, objects, self.answer))
         return Fitted(tuple(objects), tuple(emitted), findings, written.logged, written.rejected)
 
-    def interpret(
-        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    def read(
+        self, objects: list[Object], identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """Reads the objects as Antrea does."""
-        objects = load(text, antrea.VALIDATORS)
         if self.host:
             return antrea.read_host(objects, identity.pod_labels, space)
         return antrea.read(objects, identity, space, cluster)

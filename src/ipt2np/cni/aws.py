@@ -14,15 +14,14 @@ from ipt2np.cni.base import (
     Grade,
     Identity,
     Limit,
+    Object,
     Profile,
     Reading,
 )
 from ipt2np.cni.byaddress import KIND
 from ipt2np.cni.features import Feature
 from ipt2np.cni.kinds.aws import MOST_PREFIXES, SLOTS, read_aws
-from ipt2np.cni.kinds.networkpolicy import VALIDATORS
 from ipt2np.cni.kubernetes import EVERYWHERE
-from ipt2np.cni.manifests import load
 from ipt2np.cni.networkpolicies import NetworkPolicies, Writing
 from ipt2np.cni.notes import Note, accepts_both_families, always, has_blocks, has_ports
 from ipt2np.errors import TargetLimit
@@ -101,12 +100,11 @@ class AwsVpcCni(NetworkPolicies):
             )
         return fitted
 
-    def interpret(
-        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    def read(
+        self, objects: list[Object], identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """Reads the objects as a cluster of each family does, the packets of that family."""
-        policies = load(text, VALIDATORS)
-        readings = {family: read_aws(policies, identity, space, cluster, family) for family in (4, 6)}
+        readings = {family: read_aws(objects, identity, space, cluster, family) for family in (4, 6)}
         result = {}
         for name in (EXTERNAL, POD, NODE):
             admits = undefined = space.nothing

@@ -6,17 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from ipt2np.cni.features import Feature
+from ipt2np.cni.manifests import Object as Object
+from ipt2np.cni.manifests import PolicyFault as PolicyFault
+from ipt2np.cni.manifests import load
 from ipt2np.findings import Finding
 from ipt2np.packets import PacketSet, PacketSpace
 from ipt2np.planning import PolicyPlan
 from ipt2np.rules.interfaces import Interfaces
 from ipt2np.rules.model import Rule
-
-Object = dict[str, Any]
-"""An API object as plain data."""
 
 EXTERNAL, POD, NODE = "external", "pod", "node"
 SOURCE_CLASSES = (EXTERNAL, POD, NODE)
@@ -106,10 +106,6 @@ def either(one: Mapping[str, Reading], two: Mapping[str, Reading]) -> dict[str, 
     return result
 
 
-class PolicyFault(ValueError):
-    """A policy that the API server or the CNI would refuse."""
-
-
 class Grade(Enum):
     """How well a target keeps something that iptables does."""
 
@@ -166,6 +162,8 @@ class Cni(ABC):
     scope: ClassVar[str] = "every protocol"
     """Which connections a verdict is about, whoever sends them: those that a reading leaves open are outside."""
     platform: ClassVar[Sequence[PlatformEffect]] = ()
+    kinds: ClassVar[Mapping[tuple[str, str], Callable[[Object], None]]]
+    """The (apiVersion, kind) that it reads, and what raises PolicyFault for an object that it would refuse."""
     by_interface: ClassVar[bool] = False
     """True where its policies tell packets apart by their input interface."""
 
@@ -198,11 +196,20 @@ class Cni(ABC):
     def fit(self, plan: PolicyPlan, identity: Identity, cluster: Cluster, source_note: str) -> Fitted:
         """The plan as objects of this target."""
 
-    @abstractmethod
     def interpret(
         self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """What the YAML ``text`` lets through to the pods of ``identity``, by source class.
 
         Raises PolicyFault where the target would refuse the text.
+        """
+        return self.read(load(text, self.kinds), identity, cluster, space)
+
+    @abstractmethod
+    def read(
+        self, objects: list[Object], identity: Identity, cluster: Cluster, space: PacketSpace
+    ) -> Mapping[str, Reading]:
+        """What valid objects let through to the pods of ``identity``, by source class.
+
+        Raises PolicyFault where they do not go together.
         """

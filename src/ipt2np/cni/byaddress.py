@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from ipt2np.cni.base import Cluster, Identity, PlatformEffect, Reading
+from ipt2np.cni.base import Cluster, Identity, Object, PlatformEffect, Reading
 from ipt2np.cni.kinds.dialects import Dialect
-from ipt2np.cni.kinds.networkpolicy import VALIDATORS
 from ipt2np.cni.kubernetes import EVERYWHERE
-from ipt2np.cni.manifests import load
 from ipt2np.cni.networkpolicies import NetworkPolicies
 from ipt2np.packets import PacketSpace
 
@@ -25,8 +23,8 @@ class ByAddress(NetworkPolicies):
     dialect: ClassVar[Dialect]
     platform: ClassVar[Sequence[PlatformEffect]] = EVERYWHERE
 
-    def interpret(
-        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    def read(
+        self, objects: list[Object], identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """Reads the objects as the dialect has it."""
-        return self.dialect.read(load(text, VALIDATORS), identity, space, cluster)
+        return self.dialect.read(objects, identity, space, cluster)

@@ -36,7 +36,6 @@ from ipt2np.cni.fitting.objects import (
 from ipt2np.cni.fitting.ordered import Logging, Order, Ordered, Step, ordered
 from ipt2np.cni.kinds.calico import VALIDATORS, read
 from ipt2np.cni.kubernetes import EVERYWHERE
-from ipt2np.cni.manifests import load
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
@@ -82,6 +81,7 @@ class Calico(Cni):
 
     name = "calico"
     template = "calico.yaml.j2"
+    kinds = VALIDATORS
     platform = EVERYWHERE
     profile = Profile(
         "Calico, any dataplane, with its own policies",
@@ -128,11 +128,11 @@ class Calico(Cni):
             VALIDATORS[each["apiVersion"], each["kind"]](each)
         return Fitted(tuple(objects), tuple(emitted), tuple(findings(plan, written)), written.logged)
 
-    def interpret(
-        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    def read(
+        self, objects: list[Object], identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """Reads the objects as Calico does."""
-        return read(load(text, VALIDATORS), identity, space, cluster)
+        return read(objects, identity, space, cluster)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from ipt2np.cni.capabilities import of_host, of_order
 from ipt2np.cni.features import Feature
 from ipt2np.cni.fitting.ordered import ordered
 from ipt2np.cni.kinds.calico import ALL_INTERFACES, DEFAULT_ALLOW, VALIDATORS, failsafe, read_host
-from ipt2np.cni.manifests import load
 from ipt2np.findings import Difference, Finding, Predicted
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
@@ -45,6 +44,7 @@ class CalicoHost(Cni):
 
     name = "calico"
     template = "calico.yaml.j2"
+    kinds = VALIDATORS
     by_interface = True
     platform = (
         PlatformEffect(
@@ -107,13 +107,13 @@ class CalicoHost(Cni):
             VALIDATORS[item["apiVersion"], item["kind"]](item)
         return Fitted(_distinct(objects), tuple(emitted), tuple(_joined(told)), tuple(logged.values()))
 
-    def interpret(
-        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    def read(
+        self, objects: list[Object], identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """Reads the objects as Calico does for a host's own processes."""
         assert identity.interfaces is not None
         labels = {HOST_LABEL: policy_name(identity.name)[:63].rstrip("-.")}
-        return read_host(load(text, VALIDATORS), labels, identity.interfaces.label, space)
+        return read_host(objects, labels, identity.interfaces.label, space)
 
 
 def _endpoint(identity: Identity, host: str, group: str, interface: str) -> Object:

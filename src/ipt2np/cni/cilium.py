@@ -49,7 +49,6 @@ from ipt2np.cni.fitting.objects import (
 )
 from ipt2np.cni.kinds import cilium
 from ipt2np.cni.kubernetes import EVERYWHERE
-from ipt2np.cni.manifests import load
 from ipt2np.findings import Difference, Finding, Predicted
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
@@ -92,6 +91,7 @@ class Cilium(Cni):
 
     name = "cilium"
     template = "cilium.yaml.j2"
+    kinds = cilium.VALIDATORS
     match_modes = True
     sctp_documented: ClassVar[bool] = True
     """False where nobody says whether SCTP is handled."""
@@ -151,11 +151,10 @@ class Cilium(Cni):
         )
         return Fitted(tuple(objects), tuple(emitted), findings)
 
-    def interpret(
-        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    def read(
+        self, objects: list[Object], identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """Reads the objects as Cilium does."""
-        objects = load(text, cilium.VALIDATORS)
         reading = self._read(objects, identity, cluster, space, self.options.sctp)
         if self.sctp_documented:
             return reading

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipt2np.cni.base import Capability, Cluster, Grade, Identity, Profile, Reading, either
+from ipt2np.cni.base import Capability, Cluster, Grade, Identity, Object, Profile, Reading, either
 from ipt2np.cni.byaddress import KIND, ByAddress
 from ipt2np.cni.cilium import datapath_findings, dropped_by_datapath
 from ipt2np.cni.features import Feature
 from ipt2np.cni.kinds import cilium
 from ipt2np.cni.kinds.dialects import GKE_CALICO
-from ipt2np.cni.kinds.networkpolicy import VALIDATORS
 from ipt2np.cni.kubernetes import EVERYWHERE
-from ipt2np.cni.manifests import load
 from ipt2np.cni.networkpolicies import NetworkPolicies, Writing
 from ipt2np.findings import Finding
 from ipt2np.packets import PacketSet, PacketSpace
@@ -58,13 +56,12 @@ class GkeDataplaneV2(NetworkPolicies):
             plan, "whether Dataplane V2 lets SCTP through is not documented; the host accepts some"
         )
 
-    def interpret(
-        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    def read(
+        self, objects: list[Object], identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """Reads the objects as Cilium does, and leaves open what hangs on undocumented settings."""
-        policies = load(text, VALIDATORS)
         return either(
-            *(cilium.read(policies, identity, space, cluster, options) for options in (CERTAIN, POSSIBLE))
+            *(cilium.read(objects, identity, space, cluster, options) for options in (CERTAIN, POSSIBLE))
         )
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ipt2np.cni.base import Capability, Cluster, Grade, Identity, PlatformEffect, Profile, Reading
+from ipt2np.cni.base import Capability, Cluster, Grade, Identity, Object, PlatformEffect, Profile, Reading
 from ipt2np.cni.features import Feature
-from ipt2np.cni.kinds.networkpolicy import VALIDATORS, read
-from ipt2np.cni.manifests import load
+from ipt2np.cni.kinds.networkpolicy import read
 from ipt2np.cni.networkpolicies import NetworkPolicies
 from ipt2np.cni.notes import Note, has_blocks, has_portless
 from ipt2np.packets import PacketSpace
@@ -64,8 +63,8 @@ class Kubernetes(NetworkPolicies):
         },
     )
 
-    def interpret(
-        self, text: str, identity: Identity, cluster: Cluster, space: PacketSpace
+    def read(
+        self, objects: list[Object], identity: Identity, cluster: Cluster, space: PacketSpace
     ) -> Mapping[str, Reading]:
         """Reads back what the YAML lets through."""
-        return read(load(text, VALIDATORS), identity, space)
+        return read(objects, identity, space)

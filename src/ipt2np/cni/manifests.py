@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from ipt2np.cni.base import Object, PolicyFault
+Object = dict[str, Any]
+"""An API object as plain data."""
 
 _CIDR = re.compile(r"[0-9a-fA-F.:]+/(0|[1-9][0-9]{0,2})")
 MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
@@ -28,6 +29,10 @@ _NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*")
 _NAMESPACE = re.compile(_LABEL)
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
 _LABEL_KEY = re.compile(rf"(?:({_LABEL}(?:\.{_LABEL})*)/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?")
+
+
+class PolicyFault(ValueError):
+    """A policy that the API server or the CNI would refuse."""
 
 
 def is_name(text: str) -> bool:

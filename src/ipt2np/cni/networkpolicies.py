@@ -34,7 +34,7 @@ from ipt2np.cni.fitting.objects import (
     size_of,
     too_large_for_client_side,
 )
-from ipt2np.cni.kinds.networkpolicy import API_VERSION, KIND, PROTOCOLS, validate
+from ipt2np.cni.kinds.networkpolicy import API_VERSION, KIND, PROTOCOLS, VALIDATORS, validate
 from ipt2np.cni.notes import Note, always, due
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
@@ -88,6 +88,7 @@ class NetworkPolicies(Cni):
     """NetworkPolicy objects that add up to what a plan accepts."""
 
     template = "networkpolicy.yaml.j2"
+    kinds = VALIDATORS
     writing: ClassVar[Writing] = Writing()
     notes: ClassVar[tuple[Note, ...]] = ()
 
