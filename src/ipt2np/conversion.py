@@ -162,7 +162,7 @@ def fitted_to(prepared: Prepared, cni: Cni) -> Draft:
         [
             *prepared.findings,
             *_scope_findings(options),
-            *_platform_findings(decision, cni),
+            *platform_findings(decision, cni),
             *fitted.findings,
         ],
         decision.frames,
@@ -234,7 +234,7 @@ def _opened(decision: Decision, cni: Cni) -> Iterator[Opened]:
                 yield Opened(effect, packets)
 
 
-def _platform_findings(decision: Decision, cni: Cni) -> list[Finding]:
+def platform_findings(decision: Decision, cni: Cni) -> list[Finding]:
     """What the platform does whatever the policy says: whose address it shows, and what it lets in."""
     return [
         Finding(
@@ -253,7 +253,7 @@ def _platform_findings(decision: Decision, cni: Cni) -> list[Finding]:
     ]
 
 
-def _with_platform(drafted: Draft, readings: Mapping[str, Reading]) -> Mapping[str, Reading]:
+def with_platform(drafted: Draft, readings: Mapping[str, Reading]) -> Mapping[str, Reading]:
     """The readings with what the platform lets in of the packets that the host accepts: no policy closes those."""
     held = drafted.cni.always(drafted.decision.space) & drafted.decision.must_accept
     return {name: Reading(each.admits | held, each.undefined) for name, each in readings.items()}
@@ -270,7 +270,7 @@ def conclude(drafted: Draft, text: str) -> Conversion:
         readings = drafted.cni.interpret(text, options.identity, options.cluster, drafted.decision.space)
     except PolicyFault as fault:
         raise InternalError(f"the emitted policy is not valid: {fault}") from None
-    readings = _with_platform(drafted, readings)
+    readings = with_platform(drafted, readings)
     readings = as_assumed(readings, options.assumptions, options.cluster, drafted.decision.space)
     proof = prove(drafted.decision, readings, drafted.findings, options.cluster)
     fates = ledger(drafted.decision, drafted.fitted, readings, options.cluster)

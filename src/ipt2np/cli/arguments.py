@@ -23,13 +23,14 @@ def _name_of(rules: str) -> str:
     return cleaned or "host"
 
 
-def _labels(text: str) -> dict[str, str]:
+def labels_of(option: str, text: str) -> dict[str, str]:
+    """Labels from ``KEY=VALUE[,KEY=VALUE]``."""
     labels = {}
     for part in text.split(","):
         key, equals, value = part.strip().partition("=")
         if not equals or not is_label(key, value):
             raise UsageError(
-                f"--pod-selector {text}: expected KEY=VALUE[,KEY=VALUE] with valid label names, for example app=web"
+                f"{option} {text}: expected KEY=VALUE[,KEY=VALUE] with valid label names, for example app=web"
             )
         labels[key] = value
     return labels
@@ -75,7 +76,7 @@ def identity_of(
         )
     chosen = name or _name_of(rules)
     labels = (
-        _labels(pod_selector)
+        labels_of("--pod-selector", pod_selector)
         if pod_selector is not None
         else {HOST_LABEL if host else SELECTOR_LABEL: chosen[:63].rstrip("-.")}
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -30,10 +30,8 @@ from ipt2np.cli.options import (
 from ipt2np.cli.output import print_text, progress
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from ipt2np.cli.inputs import Given
-    from ipt2np.conversion import Conversion, Options
+    from ipt2np.conversion import Options
 
 ALL = "all"
 """In place of a CNI's name: every one."""
@@ -103,12 +101,17 @@ def convert(
             facts_of,
             names_of,
             read_rulesets,
+            signoffs_of,
         )
+        from ipt2np.cli.telling import least_of, tell
         from ipt2np.conversion import Options, OtherFamily, Scope
         from ipt2np.conversion import convert as convert_rulesets
         from ipt2np.errors import UsageError
         from ipt2np.planning import InDoubt
+        from ipt2np.reporting.accepted import accepted
+        from ipt2np.reporting.conversionreport import STDOUT, conversion_report
         from ipt2np.reporting.formats import check_formats
+        from ipt2np.reporting.terminal import ErrorConsole, conversion_lines
 
         check_cni(cluster, ALL)
         options = Options(
@@ -131,12 +134,13 @@ def convert(
         )
         reports = telling.report or []
         check_formats(reports)
-        check_outputs([output, *reports], names_of(rules, dumps))
-        check_inputs(names_of(rules, dumps))
+        check_outputs([output, *reports], [*names_of(rules, dumps), *(telling.accept or [])])
+        check_inputs([*names_of(rules, dumps), *(telling.accept or [])])
         every = cluster.cni == ALL
         if every and (output != "-" or reports or selection.scope is Whose.HOST):
             raise UsageError("--cni all writes no policy: -o, --report and --scope host go with one CNI")
         with progress("Reading …", telling.quiet) as told:
+            signoffs = signoffs_of(telling.accept or [])
             options = replace(options, facts=facts_of(host, dumps))
             given = read_rulesets(rules, dumps)
             told("Deciding, proving …")
@@ -144,10 +148,19 @@ def convert(
                 print_text(_compared(given, options, told))
                 raise typer.Exit(0)
             conversion = convert_rulesets(given.rulesets, options, given.also)
-        account = [] if telling.quiet else _account(conversion)
-        _write(conversion, output, reports, given.texts)
-        _tell(account)
-        failed = _failed(conversion, fail_on)
+        told_of = accepted(conversion.proof.differences, conversion.findings, signoffs)
+        to_stdout = output == "-"
+        tell(
+            telling,
+            told_of,
+            lambda: conversion_report(conversion, __version__, given.texts, STDOUT if to_stdout else output),
+            lambda: conversion_lines(conversion, told_of),
+            ErrorConsole(),
+            {} if to_stdout else {output: conversion.text},
+            (lambda: print_text(conversion.text)) if to_stdout else (lambda: None),
+        )
+        least = least_of(fail_on)
+        failed = least is not None and bool(told_of.open_findings(least))
     raise typer.Exit(1 if failed else 0)
 
 
@@ -162,45 +175,3 @@ def _compared(given: Given, options: Options, told: Callable[[str], None]) -> st
         conversions.append(each)
         told(f"{number} of {len(CNIS)} CNIs proven …")
     return comparison(conversions)
-
-
-def _write(
-    conversion: Conversion, output: str, reports: list[str], texts: Mapping[str, Sequence[str]]
-) -> None:
-    from ipt2np.files import write_all
-    from ipt2np.reporting.conversionreport import STDOUT, conversion_report
-    from ipt2np.reporting.formats import formatted
-
-    written = {}
-    if reports:
-        policy = STDOUT if output == "-" else output
-        report = conversion_report(conversion, conversion.draft.options.version, texts, policy)
-        written = {name: formatted(report, name) for name in reports}
-    if output != "-":
-        written[output] = conversion.text
-    write_all(written)
-    if output == "-":
-        print_text(conversion.text)
-
-
-def _account(conversion: Conversion) -> list[Text]:
-    """The lines for standard error, made before anything is written: a fault here leaves no file behind."""
-    from ipt2np.reporting.terminal import conversion_lines
-
-    return list(conversion_lines(conversion))
-
-
-def _tell(account: list[Text]) -> None:
-    from ipt2np.reporting.terminal import ErrorConsole, write
-
-    write(ErrorConsole(), iter(account))
-
-
-def _failed(conversion: Conversion, fail_on: FailOn) -> bool:
-    """True where a finding is at or above ``--fail-on``."""
-    from ipt2np.findings import Severity
-
-    if fail_on is FailOn.NEVER:
-        return False
-    least = Severity[fail_on.name]
-    return any(finding.severity >= least for finding in conversion.findings)

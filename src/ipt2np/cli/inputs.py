@@ -11,6 +11,7 @@ from ipt2np.cli.options import ClusterFacts, Dumps, HostFacts
 
 if TYPE_CHECKING:
     from ipt2np.cni.base import Cluster
+    from ipt2np.review.signoff import SignOffs
     from ipt2np.rules.assumptions import Assumptions
     from ipt2np.rules.model import Ruleset
     from ipt2np.semantics import Facts
@@ -149,3 +150,14 @@ def read_rulesets(rules: str, dumps: Dumps, first_number: int = 0) -> Given:
             "of several)"
         )
     return Given(tuple(main), tuple(also), texts)
+
+
+def signoffs_of(names: Sequence[str]) -> SignOffs:
+    """What reviewers have accepted, as it counts today."""
+    import datetime
+
+    from ipt2np.files import read_input
+    from ipt2np.review.signoff import SignOffs, parse_signoffs
+
+    entries = [each for name in names for each in parse_signoffs(*read_input(name))]
+    return SignOffs.of(entries, datetime.datetime.now(datetime.UTC).date())

@@ -6,6 +6,7 @@ import typer
 
 from ipt2np.cli.cnis import cnis
 from ipt2np.cli.convert import convert
+from ipt2np.cli.verify import verify
 
 app = typer.Typer(
     name="ipt2np",
@@ -35,6 +36,7 @@ def main(
 
 
 app.command()(convert)
+app.command()(verify)
 app.command()(cnis)
 
 

@@ -46,6 +46,13 @@ class MatchMode(StrEnum):
     PODS = "pods"
 
 
+class Form(StrEnum):
+    """The values of --format."""
+
+    TERMINAL = "terminal"
+    GITHUB = "github"
+
+
 INPUT, OBJECT, HOST, OUTPUT = "Input", "The policy", "What the file does not say", "Output"
 
 Rules = Annotated[
@@ -250,6 +257,110 @@ class Telling:
             help="Write the full report: findings, every difference with a witness, the fate of every rule.",
         ),
     ] = None
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=OUTPUT,
+            help="Differences and findings that a reviewer has accepted (`ipt2np accept` writes the file): they do not count "
+            "for the exit status.",
+        ),
+    ] = None
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format",
+            rich_help_panel=OUTPUT,
+            help="How the result is told: lines for people, or annotations for a GitHub workflow.",
+        ),
+    ] = Form.TERMINAL
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print no findings.")
     ] = False
+
+
+@dataclass(frozen=True)
+class PolicyFacts:
+    """Policies that exist: which CNI reads them, and whose traffic is meant."""
+
+    cni: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=OBJECT,
+            help="Which CNI reads the policies (`ipt2np cnis` lists them). By default the one whose own kinds are there, else kubernetes.",
+        ),
+    ] = None
+    pod_selector: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K=V[,K=V]",
+            rich_help_panel=OBJECT,
+            help="Labels of the pods whose traffic is meant, or with --scope host of the node (default: those that the policies select, "
+            "where they are the same in all).",
+        ),
+    ] = None
+    pod: Annotated[
+        str | None,
+        typer.Option(
+            metavar="labels=K=V[,K=V]",
+            rich_help_panel=OBJECT,
+            help="The same: all labels of one pod.",
+        ),
+    ] = None
+    namespace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NS",
+            rich_help_panel=OBJECT,
+            help="The namespace of the pods, and of objects that say none.",
+        ),
+    ] = None
+    name: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=OBJECT,
+            help="What the result is called (default: by the first policy).",
+        ),
+    ] = None
+    named_port: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=N[/PROTO]",
+            rich_help_panel=OBJECT,
+            help="The number that a port's name has in the pods, such as http=8080/tcp.",
+        ),
+    ] = None
+    scope: Annotated[
+        Whose,
+        typer.Option(
+            rich_help_panel=OBJECT,
+            help="Whose filter it is to be: that of the pods that replace the host, or of the host itself where it stays as a "
+            "node (calico, cilium, antrea).",
+        ),
+    ] = Whose.POD
+    cidr_match_mode: Annotated[
+        list[MatchMode] | None,
+        typer.Option(
+            metavar="nodes|pods",
+            rich_help_panel=OBJECT,
+            help="Cilium: what CIDRs match beside sources outside the cluster (the agent's policy-cidr-match-mode).",
+        ),
+    ] = None
+    pod_cidr: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR",
+            rich_help_panel=HOST,
+            help="Addresses of pods: proved apart from external sources.",
+        ),
+    ] = None
+    node_cidr: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CIDR",
+            rich_help_panel=HOST,
+            help="Addresses of nodes: proved apart from external sources.",
+        ),
+    ] = None

@@ -319,6 +319,32 @@ _CODES = (
     Code("N2P425", _I, "logs look different",
          "The CNI logs what the host logs, in its own format: without the rules' prefixes, and without their rate limits.",
          "Adapt what reads the logs, and the CNI's own limit for them."),
+    # Policies that exist, and what reviewers accepted.
+    Code("N2P501", _W, "the policy refuses what the host accepts",
+         "A rule of the host accepts these packets, and the policies that were read do not admit them.",
+         "Add the rule to the policy, or accept the difference: ipt2np accept."),
+    Code("N2P502", _E, "the policy admits what the host refuses",
+         "A rule or the policy of the host refuses these packets, and the policies that were read admit them.",
+         "Narrow the rule of the policy that is named, or accept the difference: ipt2np accept."),
+    Code("N2P503", _W, "the policy admits a family of which nothing is known",
+         "The policies admit packets of an IP family for which no ruleset was given. Whether the host accepts them is not known.",
+         "Give the other family's dump by --rules6, or --other-family same if both are filtered alike."),
+    Code("N2P504", _E, "no policy selects the pods",
+         "None of the policies that were read selects the pods that are meant, or none of those is about ingress: everything reaches them.",
+         "Check --pod-selector and --namespace against the policies' own selectors."),
+    Code("N2P505", _I, "policies that are about other pods",
+         "These policies select other pods, or are about egress: by themselves they keep nothing from the pods that are meant.",
+         "None needed."),
+    Code("N2P506", _I, "objects that are no policies",
+         "The files hold other objects too (Deployments, Services, …). They are not looked at.",
+         "None needed."),
+    Code("N2P507", _W, "an accepted difference is no longer there",
+         "The file of accepted differences and findings has an entry that fits nothing any more: what it accepted is gone, or has changed and "
+         "stands in the report under another digest.",
+         "Look at what changed, and remove the entry or accept anew."),
+    Code("N2P508", _E, "an acceptance has expired",
+         "A difference or finding was accepted until a date that has passed. It counts again.",
+         "Look at it again, and accept anew or mend it."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}

@@ -11,6 +11,8 @@ from ipt2np.rules.interfaces import Interfaces
 from ipt2np.rules.names import protocol_name
 
 OTHER_INTERFACES = "any other"
+SHOWN_SOURCES = 3
+SHOWN_PROTOCOLS = 4
 PORTED = (6, 17, 33, 132, 136)
 ICMP = (1, 58)
 
@@ -155,3 +157,37 @@ def describe(packets: PacketSet) -> str:
     if protocol in PORTED:
         words.append(f"to port {max(values.get(Field.DESTINATION_PORT, 0), 1)}")
     return " ".join(words)
+
+
+def ranges_text(ranges: tuple[Range, ...]) -> str:
+    """``any``, or numbers and ranges in a comma-separated string."""
+    if whole(ranges):
+        return "any"
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
+
+
+def sources_text(box: Box) -> str:
+    """The sources of a box, the first few of many."""
+    cidrs = box.named.to_cidrs()
+    if cidrs in (["0.0.0.0/0"], ["::/0"]):
+        return f"any IPv{box.family} address"
+    more = f" and {len(cidrs) - SHOWN_SOURCES} more" if len(cidrs) > SHOWN_SOURCES else ""
+    return ", ".join(cidrs[:SHOWN_SOURCES]) + more
+
+
+def services_text(box: Box) -> str:
+    """Protocol and ports of a box."""
+    ports = "" if ranges_text(box.ports) == "any" else f" port {ranges_text(box.ports)}"
+    if ranges_text(box.source_ports) != "any":
+        ports += f" from port {ranges_text(box.source_ports)}"
+    return _protocols(box) + ports
+
+
+def _protocols(box: Box) -> str:
+    """Names as they are; of numbers the first, as protocols."""
+    names = box.protocol.split(",")
+    if len(names) <= SHOWN_PROTOCOLS and not names[0][:1].isdigit():
+        return box.protocol
+    more = ", …" if len(names) > SHOWN_PROTOCOLS else ""
+    one = len(names) == 1 and names[0].isdigit()
+    return f"{'protocol' if one else 'protocols'} {', '.join(names[:SHOWN_PROTOCOLS])}{more}"

@@ -110,7 +110,7 @@ def prove(
         )
         if name == EXTERNAL or not own.meets(_named(decision)):
             by_class[name] = Verdict.of(bool(differing[Difference.CLOSES]), bool(differing[Difference.OPENS]))
-        for effect, certainly in ((Difference.CLOSES, must), (Difference.OPENS, ~may)):
+        for effect, certainly in ((Difference.CLOSES, must), (Difference.OPENS, ~may - unknown_families)):
             # What is told of external sources holds for every address that may be theirs: it is not told twice.
             new = differing[effect] if name == EXTERNAL else differing[effect] - outside[effect]
             found += _differences(decision, effect, new, certainly, name, declared[name], findings)

@@ -11,7 +11,7 @@ from ipt2np.findings import Difference
 from ipt2np.findings.collect import publications, relied_on, statement_of
 from ipt2np.policies.manifest import manifests_of, pointer_to
 from ipt2np.proof.access import Access, Bounds, access
-from ipt2np.proof.boxes import Box, boxes
+from ipt2np.proof.boxes import Box, boxes, ranges_text
 from ipt2np.proof.prove import ProvenDifference, class_packets, impossible_sources
 from ipt2np.reporting import plain
 from ipt2np.reporting.report import POLICY, RULESET, SCHEMA, Report, SourceFile
@@ -35,15 +35,26 @@ def conversion_report(
     ``texts`` are the lines of the rulesets' files by their names, ``policy`` the name of the file that the YAML goes to.
     """
     draft = conversion.draft
-    decision = draft.decision
-    lines = conversion.text.splitlines()
 
     def behind(each: ProvenDifference, part: Box) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-        return rules_behind(decision, each, part), ()
+        return rules_behind(draft.decision, each, part), ()
 
-    data = {
+    data = about_conversion(conversion, "convert", version, behind)
+    data["places"] = places(conversion.text, policy, draft.fitted)
+    emitted = SourceFile.of(policy, POLICY, conversion.text.splitlines())
+    return Report(data, (*ruleset_files(draft.decision.rulesets, texts or {}), emitted))
+
+
+def about_conversion(
+    conversion: Conversion, command: str, version: str, behind: plain.Behind
+) -> dict[str, Any]:
+    """Everything but the places in the policies' text."""
+    draft = conversion.draft
+    decision = draft.decision
+    found = conversion_access(conversion)
+    return {
         "schema": SCHEMA,
-        "command": "convert",
+        "command": command,
         "tool": {"name": "ipt2np", "version": version},
         "summary": summary(conversion),
         "input": plain.files(decision.rulesets),
@@ -52,8 +63,8 @@ def conversion_report(
         "services": [
             {
                 "protocol": each.protocol,
-                "port": plain.ranges_text(each.ports),
-                "target_port": plain.ranges_text(each.target_ports),
+                "port": ranges_text(each.ports),
+                "target_port": ranges_text(each.target_ports),
                 "lines": plain.lines(each.rules),
             }
             for each in publications(decision)
@@ -61,17 +72,10 @@ def conversion_report(
         "frames": [plain.frame(each) for each in decision.frames.found],
         "platform": [_platform(each, draft) for each in draft.cni.platform],
         "proof": plain.proof(conversion.proof, behind),
-        "access": list(
-            plain.accesses(conversion_access(conversion), impossible_sources(decision), decision.interfaces)
-        ),
+        "access": list(plain.accesses(found, impossible_sources(decision), decision.interfaces)),
         "findings": [plain.finding(each) for each in conversion.findings],
         "ledger": plain.ledger(conversion.ledger),
-        "places": places(conversion.text, policy, draft.fitted),
     }
-    return Report(
-        data,
-        (*ruleset_files(decision.rulesets, texts or {}), SourceFile.of(policy, POLICY, lines)),
-    )
 
 
 def rules_behind(decision: Decision, each: ProvenDifference, part: Box) -> list[dict[str, Any]]:

@@ -10,9 +10,8 @@ from typing import Any
 from ipt2np.findings import Finding
 from ipt2np.frames import Found
 from ipt2np.packets import AddressSet
-from ipt2np.packets.intervals import Range
 from ipt2np.proof.access import Access
-from ipt2np.proof.boxes import PORTED, Box, readable, whole
+from ipt2np.proof.boxes import PORTED, Box, ranges_text, readable
 from ipt2np.proof.prove import Proof, ProvenDifference
 from ipt2np.reporting.ledger import Ledger
 from ipt2np.rules.interfaces import Interfaces
@@ -29,13 +28,6 @@ def digest_of(value: Any) -> str:
     """A short digest of plain data."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()[:DIGEST]
-
-
-def ranges_text(ranges: tuple[Range, ...]) -> str:
-    """``any``, or numbers and ranges in a comma-separated string."""
-    if whole(ranges):
-        return "any"
-    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges)
 
 
 def box(each: Box) -> dict[str, Any]:
@@ -76,15 +68,9 @@ Behind = Callable[[ProvenDifference, Box], tuple[Sequence[Mapping[str, Any]], Se
 
 
 def difference(each: ProvenDifference, part: Box, behind: Behind) -> dict[str, Any]:
-    """One difference of one protocol. Its digest is of what it means: packets, effect, causes; not of who is behind it."""
-    meaning = {
-        "effect": each.effect.value,
-        "certain": each.certain,
-        "source_class": each.source_class,
-        **box(part),
-    }
-    result = {**meaning, "witness": part.witness(), "findings": list(each.findings)}
-    result["digest"] = digest_of([meaning, sorted(each.findings)])
+    """One difference of one protocol."""
+    result = {**_meaning(each, part), "witness": part.witness(), "findings": list(each.findings)}
+    result["digest"] = difference_digest(each, part)
     rules, pointers = behind(each, part)
     if rules:
         result["lines"] = list(rules[:SHOWN_BEHIND])
@@ -92,6 +78,20 @@ def difference(each: ProvenDifference, part: Box, behind: Behind) -> dict[str, A
     if pointers:
         result["pointers"] = list(pointers)
     return result
+
+
+def difference_digest(each: ProvenDifference, part: Box) -> str:
+    """The digest by which a reviewer accepts a difference: of what it means and its causes, not of who is behind it."""
+    return digest_of([_meaning(each, part), sorted(each.findings)])
+
+
+def _meaning(each: ProvenDifference, part: Box) -> dict[str, Any]:
+    return {
+        "effect": each.effect.value,
+        "certain": each.certain,
+        "source_class": each.source_class,
+        **box(part),
+    }
 
 
 def proof(proven: Proof, behind: Behind) -> dict[str, Any]:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Console
 from rich.text import Text
 
 from ipt2np.conversion import Conversion
 from ipt2np.errors import Problem
-from ipt2np.findings import Finding, Severity
+from ipt2np.findings import Difference, Finding, Severity
 from ipt2np.proof.prove import Verdict
+from ipt2np.reporting.accepted import Accepted, accepted
 from ipt2np.reporting.ledger import Fate
+from ipt2np.reporting.plain import difference_digest
 from ipt2np.reporting.words import MEANINGS, about, also_opened, difference_text, inside
+from ipt2np.review.signoff import SignOff, SignOffs
 from ipt2np.text import printable
 
 SHOWN_DIFFERENCES = 12
 SHOWN_PROBLEMS = 200
+SHOWN_DIGESTS = 3
 CONTEXT = 100
 """Characters of a line that are shown around its fault."""
 
@@ -31,20 +35,26 @@ _VERDICT_COLOURS = {
 }
 
 
-def conversion_lines(conversion: Conversion) -> Iterator[Text]:
-    """The whole account: what blocks everything, the verdict, the ledger's sums, differences, findings."""
-    findings = conversion.findings
-    for finding in findings:
+def conversion_lines(
+    conversion: Conversion, told: Accepted | None = None, *, digests: bool = False
+) -> Iterator[Text]:
+    """The whole account: what blocks everything, the verdict, the ledger's sums, differences, findings.
+
+    ``digests`` adds those of differences, by which they are accepted.
+    """
+    told = told or accepted(conversion.proof.differences, conversion.findings, SignOffs())
+    for finding, entry in told.findings:
         if finding.code == "N2P200":
-            yield from finding_lines(finding)
+            yield from finding_lines(finding, entry)
     yield from verdict_lines(conversion)
-    for finding in findings:
+    yield from difference_lines(told, digests=digests)
+    for finding, entry in told.findings:
         if finding.code != "N2P200":
-            yield from finding_lines(finding)
+            yield from finding_lines(finding, entry)
 
 
 def verdict_lines(conversion: Conversion) -> Iterator[Text]:
-    """The verdict and what it is about, the ledger's sums, the first differences."""
+    """The verdict and what it is about, the ledger's sums."""
     proof, drafted = conversion.proof, conversion.draft
     cluster = drafted.options.cluster
     yield Text.assemble(
@@ -64,17 +74,41 @@ def verdict_lines(conversion: Conversion) -> Iterator[Text]:
     )
     total = sum(sums.values())
     yield Text(f"  {total} rule{'' if total == 1 else 's'}{': ' + told if told else ''}")
-    shown = proof.differences[:SHOWN_DIFFERENCES]
-    for difference in shown:
-        yield Text("  " + difference_text(difference))
-    if len(proof.differences) > len(shown):
+
+
+def difference_lines(
+    told: Accepted, words: Mapping[Difference, str] | None = None, *, digests: bool = False
+) -> Iterator[Text]:
+    """The first differences, those that count before those that somebody accepted; ``words`` as in ``difference_text``."""
+    differences = sorted(told.differences, key=lambda pair: pair[1] is not None)
+    for difference, entry in differences[:SHOWN_DIFFERENCES]:
+        shown = ""
+        if digests and entry is None:
+            parts = [difference_digest(difference, part) for part in difference.box.by_protocol()]
+            shown = "  " + " ".join(parts[:SHOWN_DIGESTS])
+        yield Text.assemble(
+            "  " + difference_text(difference, words),
+            (shown, "dim"),
+            style="dim" if entry is not None else "",
+        )
+        if entry is not None:
+            yield _acceptance(entry)
+    more = len(differences) - SHOWN_DIFFERENCES
+    if more > 0:
         yield Text(
-            f"  … and {len(proof.differences) - len(shown)} more differences; --report FILE.json lists them all"
+            f"  … and {more} more difference{'' if more == 1 else 's'}; --report FILE.json lists them all"
         )
 
 
-def finding_lines(finding: Finding) -> Iterator[Text]:
-    """Severity, code, place, message; the rule; what to do."""
+def _acceptance(entry: SignOff) -> Text:
+    until = f" until {entry.expires}" if entry.expires is not None else ""
+    return Text(
+        f"    accepted by {printable(entry.author, 80)}{until}: {printable(entry.reason)}", style="green"
+    )
+
+
+def finding_lines(finding: Finding, entry: SignOff | None = None) -> Iterator[Text]:
+    """Severity, code, place, message; the rule; what to do, or who has accepted it."""
     file, line = finding.place
     place = f" {printable(file, 80)}:{line}:" if line else f" {printable(file, 80)}:" if file else ""
     yield Text.assemble(
@@ -83,7 +117,7 @@ def finding_lines(finding: Finding) -> Iterator[Text]:
     )
     if finding.rules:
         yield Text(f"    {printable(finding.rules[0].text)}", style="dim")
-    yield Text(f"    → {printable(finding.remedy, 400)}")
+    yield Text(f"    → {printable(finding.remedy, 400)}") if entry is None else _acceptance(entry)
 
 
 def problem_lines(problems: Sequence[Problem]) -> Iterator[Text]:
@@ -124,12 +158,20 @@ def _shown(character: str) -> str:
 class ErrorConsole(Console):
     """Standard error, which may go away: what nobody reads any more is no failure."""
 
-    def __init__(self) -> None:
-        super().__init__(stderr=True)
+    def __init__(self, *, stderr: bool = True) -> None:
+        super().__init__(stderr=stderr)
 
     def on_broken_pipe(self) -> None:
         """Called by rich where it would end the program."""
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+        stream = sys.stderr if self.stderr else sys.stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class OutputConsole(ErrorConsole):
+    """Standard output, likewise."""
+
+    def __init__(self) -> None:
+        super().__init__(stderr=False)
 
 
 def write(console: Console, lines: Iterator[Text]) -> None:

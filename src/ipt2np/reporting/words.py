@@ -8,13 +8,9 @@ from ipt2np.cni.base import EXTERNAL, NODE, POD, Cluster
 from ipt2np.cni.fitting.losses import protocols_text
 from ipt2np.conversion import Conversion
 from ipt2np.findings import Difference
-from ipt2np.proof.boxes import Box
+from ipt2np.proof.boxes import services_text, sources_text
 from ipt2np.proof.prove import Proof, ProvenDifference, Verdict
-from ipt2np.reporting.plain import ranges_text
 from ipt2np.text import printable
-
-SHOWN_SOURCES = 3
-SHOWN_PROTOCOLS = 4
 
 MEANINGS: Mapping[Verdict, str] = {
     Verdict.EQUAL: "the policy admits exactly what iptables accepts",
@@ -56,23 +52,6 @@ def inside(proof: Proof, cluster: Cluster) -> str:
     return ", ".join(f"from {' and '.join(names)} {said}" for said, names in told.items())
 
 
-def sources_text(box: Box) -> str:
-    """The sources of a box, the first few of many."""
-    cidrs = box.named.to_cidrs()
-    if cidrs in (["0.0.0.0/0"], ["::/0"]):
-        return f"any IPv{box.family} address"
-    more = f" and {len(cidrs) - SHOWN_SOURCES} more" if len(cidrs) > SHOWN_SOURCES else ""
-    return ", ".join(cidrs[:SHOWN_SOURCES]) + more
-
-
-def services_text(box: Box) -> str:
-    """Protocol and ports of a box."""
-    ports = "" if ranges_text(box.ports) == "any" else f" port {ranges_text(box.ports)}"
-    if ranges_text(box.source_ports) != "any":
-        ports += f" from port {ranges_text(box.source_ports)}"
-    return _protocols(box) + ports
-
-
 def difference_text(difference: ProvenDifference, words: Mapping[Difference, str] | None = None) -> str:
     """One difference on one line: who the sources are where they are not external, and the findings that explain it.
 
@@ -88,13 +67,3 @@ def difference_text(difference: ProvenDifference, words: Mapping[Difference, str
     effect = (words or {}).get(difference.effect, difference.effect.value)
     codes = f" [{', '.join(difference.findings)}]" if difference.findings else ""
     return printable(f"{sure}{effect} {services_text(box)} from {sources}{codes}")
-
-
-def _protocols(box: Box) -> str:
-    """Names as they are; of numbers the first, as protocols."""
-    names = box.protocol.split(",")
-    if len(names) <= SHOWN_PROTOCOLS and not names[0][:1].isdigit():
-        return box.protocol
-    more = ", …" if len(names) > SHOWN_PROTOCOLS else ""
-    one = len(names) == 1 and names[0].isdigit()
-    return f"{'protocol' if one else 'protocols'} {', '.join(names[:SHOWN_PROTOCOLS])}{more}"

@@ -1,0 +1,1 @@
+"""Policies and rulesets that exist, compared: proofs, differences and their causes, and what reviewers have accepted."""

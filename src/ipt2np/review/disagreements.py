@@ -1,0 +1,192 @@
+"""Why policies that exist differ from a ruleset: the rules of both sides behind every difference, as findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ipt2np.cni.base import EXTERNAL, SOURCE_CLASSES, Cluster, Reading
+from ipt2np.findings import Difference, Finding
+from ipt2np.findings.catalogue import remedy
+from ipt2np.findings.finding import Predicted
+from ipt2np.findings.wording import counted, extent_of
+from ipt2np.packets import PacketSet
+from ipt2np.planning import InDoubt, translate
+from ipt2np.planning.plan import PlanEffect, PlanEntry
+from ipt2np.policies.matching import PolicyRule
+from ipt2np.proof.boxes import readable, services_text, sources_text
+from ipt2np.proof.prove import class_packets, impossible_sources
+from ipt2np.rules.model import Rule
+from ipt2np.semantics import Decision
+from ipt2np.semantics.provenance import Policy
+
+MOST_CAUSES = 40
+"""Rules beyond that share a finding: a reader does not follow more."""
+
+
+@dataclass
+class _Cause:
+    """Deciders of the ruleset and rules of the policies that disagree, and about which packets."""
+
+    effect: Difference
+    pointers: tuple[str, ...]
+    places: tuple[tuple[str, int], ...]
+    rules: list[Rule] = field(default_factory=list)
+    policies: list[Policy] = field(default_factory=list)
+    packets: dict[str, PacketSet] = field(default_factory=dict)
+
+
+def disagreements(
+    decision: Decision, readings: Mapping[str, Reading], rules: Sequence[PolicyRule], cluster: Cluster
+) -> list[Finding]:
+    """One finding for each rule of the host whose certain verdict the policies do not share.
+
+    Where many rules disagree with the same rules of the policies, one finding tells of all.
+    """
+    classes = class_packets(decision.space, cluster)
+    accepting = [
+        each for each in translate(decision, InDoubt.DENY).entries if each.effect is PlanEffect.ACCEPT
+    ]
+    refusing = [
+        each for each in translate(decision, InDoubt.ALLOW).entries if each.effect is not PlanEffect.ACCEPT
+    ]
+    causes: list[_Cause] = []
+    for effect, entries, action in (
+        (Difference.OPENS, refusing, "allow"),
+        (Difference.CLOSES, accepting, "deny"),
+    ):
+        differing = {}
+        for name in SOURCE_CLASSES:
+            reading = readings[name]
+            differs = ~reading.admits if effect is Difference.CLOSES else reading.admits
+            # External sources are explained whatever the documents leave open, as the proof asks.
+            differing[name] = differs & classes[name] - (
+                decision.space.nothing if name == EXTERNAL else reading.undefined
+            )
+        acting = [each for each in rules if each.action == action]
+        causes += _causes(effect, entries, differing, acting)
+    return [
+        *(_finding(decision, cause) for cause in causes),
+        *_unknown_families(decision, readings, rules, classes),
+    ]
+
+
+def _causes(
+    effect: Difference,
+    entries: Sequence[PlanEntry],
+    differing: Mapping[str, PacketSet],
+    acting: Sequence[PolicyRule],
+) -> Iterator[_Cause]:
+    found: dict[tuple[object, ...], _Cause] = {}
+    alone = 0
+    for entry in entries:
+        parts = {name: entry.packets & packets for name, packets in differing.items()}
+        parts = {name: part for name, part in parts.items() if part}
+        if not parts:
+            continue
+        behind = [
+            rule for rule in acting if any(rule.matches[name].meets(part) for name, part in parts.items())
+        ]
+        pointers = tuple(rule.pointer for rule in behind)
+        # What no rule of the policies names is told rule by rule of the ruleset, until there are too many.
+        key: tuple[object, ...] = (pointers, isinstance(entry.decider, Policy))
+        if not pointers or len(entries) <= MOST_CAUSES:
+            alone += 1
+            if alone <= MOST_CAUSES:
+                key = (*key, alone)
+        cause = found.setdefault(key, _Cause(effect, pointers, tuple(rule.place for rule in behind)))
+        if isinstance(entry.decider, Rule):
+            cause.rules.append(entry.decider)
+        else:
+            cause.policies.append(entry.decider)
+        for name, part in parts.items():
+            cause.packets[name] = cause.packets[name] | part if name in cause.packets else part
+    yield from found.values()
+
+
+def _finding(decision: Decision, cause: _Cause) -> Finding:
+    opens = cause.effect is Difference.OPENS
+    code = "N2P502" if opens else "N2P501"
+    whose = EXTERNAL if EXTERNAL in cause.packets else next(iter(cause.packets))
+    what = _told(decision, cause.packets[whose]) + ("" if whose == EXTERNAL else f" ({whose}s)")
+    verb = "refuses" if opens else "accepts"
+    many = len(cause.rules) > 1
+    if cause.rules:
+        who = (
+            f"{counted(cause.rules)} {verb[:-1] if many else verb} ({extent_of(cause.rules)})"
+            if many
+            else f"the rule {verb}"
+        )
+    else:
+        who = " and ".join(f"the policy {each.effect} of {each.chain} {verb}" for each in cause.policies[:2])
+    place = next(
+        (
+            (ruleset.file, (chain.location.line if chain.location else 0))
+            for each in cause.policies
+            for ruleset in decision.rulesets
+            if ruleset.family == each.family
+            and (chain := ruleset.chains.get((each.table, each.chain))) is not None
+        ),
+        (decision.rulesets[0].file, 0),
+    )
+    return Finding(
+        code,
+        f"the policy {'admits' if opens else 'refuses'} {what}, which {who}; {_by(cause, opens)}",
+        remedy(code),
+        tuple(cause.rules),
+        file="" if cause.rules else place[0],
+        line=0 if cause.rules else place[1],
+        predicted=tuple(Predicted(cause.effect, part, (name,)) for name, part in cause.packets.items()),
+        pointers=cause.pointers,
+    )
+
+
+def _by(cause: _Cause, opens: bool) -> str:
+    if not cause.places:
+        return "no rule of the policy does it alone" if opens else "no rule of the policy admits it"
+    shown = ", ".join(f"{file}:{line}" for file, line in cause.places[:3])
+    more = f" and {len(cause.places) - 3} more" if len(cause.places) > 3 else ""
+    return f"{'admitted' if opens else 'denied'} by {shown}{more}"
+
+
+def _told(decision: Decision, packets: PacketSet) -> str:
+    """The first box of some packets, and that there are more."""
+    found = readable(packets, impossible_sources(decision), decision.interfaces)
+    first = next(found, None)
+    if first is None:
+        return "packets"
+    more = " and more" if next(found, None) is not None else ""
+    return f"{services_text(first)} from {sources_text(first)}{more}"
+
+
+def _unknown_families(
+    decision: Decision,
+    readings: Mapping[str, Reading],
+    rules: Sequence[PolicyRule],
+    classes: Mapping[str, PacketSet],
+) -> Iterator[Finding]:
+    for family in (4, 6):
+        if family in decision.families:
+            continue
+        of_family = decision.space.family(family)
+        parts = {
+            name: readings[name].admits & of_family & classes[name]
+            for name in SOURCE_CLASSES
+            if readings[name].admits.meets(of_family & classes[name])
+        }
+        if not parts:
+            continue
+        behind = [
+            rule
+            for rule in rules
+            if rule.action == "allow" and any(rule.matches[name].meets(part) for name, part in parts.items())
+        ]
+        option = "--rules6" if family == 6 else "the IPv4 dump as RULES and this one by --rules6"
+        yield Finding(
+            "N2P503",
+            f"the policy admits IPv{family}, and no IPv{family} ruleset was given: what the host makes of it is not known",
+            f"give {option}, or --other-family same if both families are filtered alike",
+            file=decision.rulesets[0].file,
+            predicted=tuple(Predicted(Difference.OPENS, part, (name,)) for name, part in parts.items()),
+            pointers=tuple(rule.pointer for rule in behind),
+        )
