@@ -6,6 +6,7 @@ import typer
 
 from ipt2np.cli.cnis import cnis
 from ipt2np.cli.convert import convert
+from ipt2np.cli.rule import rule
 
 app = typer.Typer(
     name="ipt2np",
@@ -36,6 +37,7 @@ def main(
 
 app.command()(convert)
 app.command()(cnis)
+app.command()(rule)
 
 
 def run() -> None:

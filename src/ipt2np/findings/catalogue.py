@@ -321,7 +321,7 @@ _CODES = (
          "Adapt what reads the logs, and the CNI's own limit for them."),
 )  # fmt: skip
 
-CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}
+CATALOGUE: Mapping[str, Code] = {each.code: each for each in sorted(_CODES, key=lambda each: each.code)}
 """Every code, in order."""
 
 
