@@ -25,7 +25,9 @@ class Format(StrEnum):
 def rule(
     code: Annotated[
         str | None,
-        typer.Argument(metavar="CODE", help="The code of a finding, such as N2P201 (default: list them all)."),
+        typer.Argument(
+            metavar="CODE", help="The code of a finding, such as N2P201 (default: list them all)."
+        ),
     ] = None,
     form: Annotated[
         Format, typer.Option("--format", help="How it is written to standard output.", show_default=True)
@@ -83,6 +85,7 @@ def _known(text: str) -> Code:
         name = f"N2P{name}"
     if name in CATALOGUE:
         return CATALOGUE[name]
-    near = get_close_matches(name[:20], CATALOGUE, n=3, cutoff=0.8)
-    hint = f"; is it {' or '.join(near)}?" if near else "; `ipt2np rule` lists all"
+    near = get_close_matches(name[:20], CATALOGUE, n=len(CATALOGUE), cutoff=0.8)
+    near.sort(key=lambda each: each[:4] != name[:4])
+    hint = f"; is it {' or '.join(near[:3])}?" if near else "; `ipt2np rule` lists all"
     raise UsageError(f"{text}: there is no such code{hint}")

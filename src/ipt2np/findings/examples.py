@@ -98,9 +98,9 @@ LOCAL = '{"dst":"192.0.2.0/24","dev":"eth0","flags":[]}'
 
 
 def _scattered(count: int) -> str:
-    """An ipset of single addresses of which no two lie in one block."""
-    members = (f"add customers 10.{n >> 7}.{(n & 127) * 2}.{n * 37 % 250 + 1}" for n in range(count))
-    return "\n".join(("create customers hash:ip maxelem 262144", *members)) + "\n"
+    """An ipset of single addresses of which no two lie in one block: every other one of a network."""
+    members = (f"add customers 10.128.{100 + n // 128}.{n % 128 * 2 + 1}" for n in range(count))
+    return "\n".join(("create customers hash:ip maxelem 65536", *members)) + "\n"
 
 
 CUSTOMERS = "-A INPUT -p tcp -m tcp --dport 443 -m set --match-set customers src -j ACCEPT"
@@ -345,7 +345,7 @@ EXAMPLES: Mapping[str, Example] = {
     "N2P402": Example(_filter(ESTABLISHED, OFFICE)),
     "N2P403": Example(_filter(ESTABLISHED, "-A INPUT -p tcp -m tcp --dport 49152:65535 -j ACCEPT")),
     "N2P404": Example(
-        _filter(ESTABLISHED, CUSTOMERS), ("--ipset", "sets.txt"), {"sets.txt": _scattered(17500)}
+        _filter(ESTABLISHED, CUSTOMERS), ("--ipset", "sets.txt"), {"sets.txt": _scattered(17000)}
     ),
     "N2P405": Example(
         _filter(ESTABLISHED, "-A INPUT -p tcp -m tcp --dport 443 -m geoip --source-country DE -j ACCEPT"),
