@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+from ipt2np.cli.rule import page_of
 from ipt2np.cni.registry import CNIS, HOSTS, REFUSED
-from ipt2np.findings import CATALOGUE
+from ipt2np.findings import CATALOGUE, Code
 from ipt2np.frames import FRAMES
 from ipt2np.reporting.cnis import markdown_cni, markdown_matrix
+from ipt2np.reporting.findingpage import markdown, markdown_list
 from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED
 from ipt2np.rules.targets import all_targets
 
@@ -19,38 +23,20 @@ sys.path.insert(0, str(FOLDER))
 from fidelity import EXACT, rows  # noqa: E402
 
 
-def pages() -> dict[str, str]:
-    """File name below docs/ to text."""
-    result = {f"findings/{code.code}.md": _finding(code.code) for code in CATALOGUE.values()}
-    result["findings/README.md"] = _findings()
-    result["assumptions.md"] = _assumptions()
-    result["extensions.md"] = _extensions()
-    result["frames.md"] = _frames()
-    result["cnis.md"] = _cnis()
-    return result
+def pages() -> dict[str, Callable[[], str]]:
+    """File name below docs/ to what makes its text."""
+    return {
+        **{f"findings/{code.code}.md": partial(_finding, code) for code in CATALOGUE.values()},
+        "findings/README.md": partial(markdown_list, CATALOGUE.values()),
+        "assumptions.md": _assumptions,
+        "extensions.md": _extensions,
+        "frames.md": _frames,
+        "cnis.md": _cnis,
+    }
 
 
-def _finding(name: str) -> str:
-    code = CATALOGUE[name]
-    return (
-        f"# {code.code}: {code.title}\n\nSeverity: {code.severity.word}\n\n{code.explanation}\n\n"
-        f"**What to do.** {code.remedy}\n"
-    )
-
-
-def _findings() -> str:
-    rows = [f"| [{c.code}]({c.code}.md) | {c.severity.word} | {c.title} |" for c in CATALOGUE.values()]
-    head = [
-        "# Findings",
-        "",
-        "One finding for each cause. `error`: the policy opens what iptables certainly denies, or is not enforced.",
-        "`warning`: something that iptables did is not kept. `info`: an assumption is relied on, or a harmless",
-        "rule was set aside.",
-        "",
-        "| code | severity | title |",
-        "|---|---|---|",
-    ]
-    return "\n".join([*head, *rows]) + "\n"
+def _finding(code: Code) -> str:
+    return markdown(page_of(code))
 
 
 def _assumptions() -> str:
@@ -174,7 +160,7 @@ def _cnis() -> str:
 def main() -> None:
     """Writes every page."""
     for name, text in pages().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
+        (FOLDER / name).write_text(text(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,17 @@ from ipt2np.cli.main import app
 from ipt2np.cni.registry import CNIS
 
 TOP = Path(__file__).resolve().parents[1]
-PAGES: dict[str, str] = runpy.run_path(str(TOP / "docs" / "generate.py"))["pages"]()
+PAGES: dict[str, Callable[[], str]] = runpy.run_path(str(TOP / "docs" / "generate.py"))["pages"]()
 
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_generated_page_is_current(name: str) -> None:
-    assert (TOP / "docs" / name).read_text(encoding="utf-8") == PAGES[name], "run `make docs`"
+    assert (TOP / "docs" / name).read_text(encoding="utf-8") == PAGES[name](), "run `make docs`"
+
+
+def test_there_is_no_page_of_a_finding_that_is_none() -> None:
+    written = {f"findings/{path.name}" for path in (TOP / "docs" / "findings").iterdir()}
+    assert written == {name for name in PAGES if name.startswith("findings/")}
 
 
 README = (TOP / "README.md").read_text(encoding="utf-8")

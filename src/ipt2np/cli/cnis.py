@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ipt2np.cli.errors import reported_errors
+from ipt2np.cli.output import as_shown, print_text
 
 if TYPE_CHECKING:
     from ipt2np.cni.base import Cni
@@ -36,8 +37,6 @@ def cnis(
     Exit status: 0 done; 2 no such CNI; 3 internal error.
     """
     with reported_errors():
-        from ipt2np.cli.output import print_text
-
         print_text(_text(_chosen(name), name is not None, form))
 
 
@@ -67,24 +66,6 @@ def _text(chosen: Sequence[Cni], alone: bool, form: Format) -> str:
             if alone
             else reporting.markdown_matrix(chosen, REFUSED)
         )
-    return _for_terminal(chosen, alone)
-
-
-def _for_terminal(chosen: Sequence[Cni], alone: bool) -> str:
-    """As wide and as colourful as standard output is."""
-    from io import StringIO
-
-    from rich.console import Console
-
-    from ipt2np.cni.registry import HOSTS, REFUSED
-    from ipt2np.reporting.cnis import show_cni, show_matrix
-
-    real, text = Console(), StringIO()
-    console = Console(
-        file=text, width=real.width, force_terminal=real.is_terminal, highlight=False, emoji=False
-    )
     if alone:
-        show_cni(console, chosen[0], HOSTS.get(chosen[0].name))
-    else:
-        show_matrix(console, chosen, REFUSED)
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
+        return as_shown(lambda console: reporting.show_cni(console, chosen[0], HOSTS.get(chosen[0].name)))
+    return as_shown(lambda console: reporting.show_matrix(console, chosen, REFUSED))

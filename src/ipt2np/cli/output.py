@@ -6,6 +6,10 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def print_text(text: str) -> None:
@@ -32,3 +36,23 @@ def progress(text: str, quiet: bool = False) -> Iterator[Callable[[str], None]]:
         return
     with console.status(text) as status:
         yield lambda text: status.update(text)
+
+
+def as_shown(show: Callable[[Console], None]) -> str:
+    """What ``show`` prints, as wide and as colourful as standard output is."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    real, text = Console(), StringIO()
+    show(
+        Console(
+            file=text,
+            width=real.width,
+            force_terminal=real.is_terminal,
+            highlight=False,
+            emoji=False,
+            markup=False,
+        )
+    )
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"

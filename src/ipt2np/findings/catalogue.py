@@ -271,7 +271,7 @@ _CODES = (
          "Install a policy engine (for Flannel: kube-network-policies, --cni flannel-netpol, or Calico on top of it), or take another CNI."),
     Code("N2P410", _E, "a hard limit of the CNI is exceeded",
          "The CNI keeps less than the policy would need. What does not fit is left out, so it is refused; nothing is opened.",
-         "Merge ports into ranges on the host, or take a CNI without that limit (ipt2np cnis)."),
+         "Open fewer ports on the host, merge those of several rules into ranges, or take a CNI without that limit (ipt2np cnis)."),
     Code("N2P411", _W, "the CNI filters one IP family",
          "The host accepts packets of a family that the CNI does not enforce policies for, or does not have.",
          "Check which family the pods have."),
@@ -347,7 +347,7 @@ _CODES = (
          "Look at it again, and accept anew or mend it."),
 )  # fmt: skip
 
-CATALOGUE: Mapping[str, Code] = {each.code: each for each in _CODES}
+CATALOGUE: Mapping[str, Code] = {each.code: each for each in sorted(_CODES, key=lambda each: each.code)}
 """Every code, in order."""
 
 

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from ipt2np.conversion import Conversion
 from ipt2np.errors import Problem
-from ipt2np.findings import Difference, Finding, Severity
+from ipt2np.findings import Difference, Finding
 from ipt2np.proof.prove import Verdict
 from ipt2np.reporting.accepted import Accepted, accepted
+from ipt2np.reporting.colours import SEVERITY_COLOURS
 from ipt2np.reporting.ledger import Fate
 from ipt2np.reporting.plain import difference_digest
 from ipt2np.reporting.words import MEANINGS, about, also_opened, difference_text, inside
@@ -26,7 +27,6 @@ SHOWN_DIGESTS = 3
 CONTEXT = 100
 """Characters of a line that are shown around its fault."""
 
-_COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _VERDICT_COLOURS = {
     Verdict.EQUAL: "green",
     Verdict.NARROWER: "yellow",
@@ -112,7 +112,7 @@ def finding_lines(finding: Finding, entry: SignOff | None = None) -> Iterator[Te
     file, line = finding.place
     place = f" {printable(file, 80)}:{line}:" if line else f" {printable(file, 80)}:" if file else ""
     yield Text.assemble(
-        (f"{finding.severity.word} {finding.code}", _COLOURS[finding.severity]),
+        (f"{finding.severity.word} {finding.code}", SEVERITY_COLOURS[finding.severity]),
         f"{place} {printable(finding.message, 400)}",
     )
     if finding.rules:
