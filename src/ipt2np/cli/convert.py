@@ -113,7 +113,7 @@ def convert(
         from ipt2np.reporting.formats import check_formats
         from ipt2np.reporting.terminal import ErrorConsole, conversion_lines
 
-        check_cni(cluster, ALL)
+        check_cni(cluster.cni, cluster, ALL)
         options = Options(
             identity=identity_of(
                 rules,

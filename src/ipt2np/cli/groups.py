@@ -39,7 +39,9 @@ def grouped(command: Callable[..., None]) -> Callable[..., None]:
 
 def _flat(group: Any) -> Iterator[inspect.Parameter]:
     hints = get_type_hints(group, include_extras=True)
-    for each in fields(group):
+    own = inspect.get_annotations(group)
+    # What a group adds to another one is shown before what it takes over.
+    for each in sorted(fields(group), key=lambda each: each.name not in own):
         yield inspect.Parameter(each.name, _KEYWORD, default=_default(each), annotation=hints[each.name])
 
 

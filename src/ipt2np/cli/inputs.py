@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ipt2np.cli.options import ClusterFacts, Dumps, HostFacts
+from ipt2np.cli.options import Addresses, Dumps, HostDumps, HostFacts
 
 if TYPE_CHECKING:
     from ipt2np.cni.base import Cluster
@@ -51,7 +51,7 @@ def assumptions_of(host: HostFacts) -> Assumptions:
     return Assumptions.parse(tuple(host.assume or []))
 
 
-def facts_of(host: HostFacts, dumps: Dumps) -> Facts:
+def facts_of(host: HostFacts, dumps: HostDumps) -> Facts:
     """The facts of the command line and those of the host's own dumps together."""
     from ipt2np.cli.arguments import address_of, interface_of
     from ipt2np.files import read_input
@@ -71,33 +71,31 @@ def facts_of(host: HostFacts, dumps: Dumps) -> Facts:
     return replace(given, host=Host(interfaces, routes), ipsets=ipsets)
 
 
-def cluster_of(cluster: ClusterFacts, *, in_cluster: bool = True) -> Cluster:
-    """What was said of the cluster. UsageError where the CNI is not known."""
+def cluster_of(addresses: Addresses, *, in_cluster: bool = True) -> Cluster:
+    """What was said of the cluster."""
     from ipt2np.cli.arguments import cidr_of
     from ipt2np.cni.base import Cluster
 
-    modes = frozenset(mode.value for mode in cluster.cidr_match_mode or [])
     return Cluster(
-        tuple(cidr_of("--pod-cidr", text) for text in cluster.pod_cidr or []),
-        tuple(cidr_of("--node-cidr", text) for text in cluster.node_cidr or []),
-        modes,
+        tuple(cidr_of("--pod-cidr", text) for text in addresses.pod_cidr or []),
+        tuple(cidr_of("--node-cidr", text) for text in addresses.node_cidr or []),
+        frozenset(mode.value for mode in addresses.cidr_match_mode or []),
         in_cluster,
     )
 
 
-def check_cni(cluster: ClusterFacts, *others: str) -> None:
+def check_cni(cni: str, addresses: Addresses, *others: str) -> None:
     """UsageError where the CNI is not known (nor one of ``others``), or has no say in what CIDRs match."""
     from ipt2np.cni.registry import CNIS, REFUSED
     from ipt2np.errors import UsageError
 
-    cni = cluster.cni
     if cni.lower() in REFUSED:
         raise UsageError(f"--cni {cni}: {REFUSED[cni.lower()]}")
     if cni in others:
         return
     if cni not in CNIS:
         raise UsageError(f"--cni {cni}: not known; there is {', or '.join([', '.join(CNIS), *others])}")
-    if cluster.cidr_match_mode and not CNIS[cni].match_modes:
+    if addresses.cidr_match_mode and not CNIS[cni].match_modes:
         raise UsageError(f"--cidr-match-mode: what CIDRs match is not to be chosen with --cni {cni}")
 
 

@@ -6,6 +6,7 @@ import typer
 
 from ipt2np.cli.cnis import cnis
 from ipt2np.cli.convert import convert
+from ipt2np.cli.diff import diff
 from ipt2np.cli.rule import rule
 from ipt2np.cli.verify import verify
 
@@ -38,6 +39,7 @@ def main(
 
 app.command()(convert)
 app.command()(verify)
+app.command()(diff)
 app.command()(cnis)
 app.command()(rule)
 

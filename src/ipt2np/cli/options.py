@@ -79,25 +79,9 @@ OtherFamilyOption = Annotated[
 
 
 @dataclass(frozen=True)
-class Dumps:
-    """What else is read beside RULES, and how."""
+class HostDumps:
+    """What a host knows beside its rules, and how files are read."""
 
-    rules6: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=INPUT,
-            help="The same host's ip6tables-save: adds the other family to the policy.",
-        ),
-    ] = None
-    dump: Annotated[
-        list[int] | None,
-        typer.Option(
-            metavar="N",
-            rich_help_panel=INPUT,
-            help="Where RULES holds several dumps: take the N-th (at most one of each family).",
-        ),
-    ] = None
     keep_going: Annotated[
         bool,
         typer.Option(
@@ -106,14 +90,6 @@ class Dumps:
             help="Take a line that cannot be read as an undecided rule, with an error, instead of refusing the file.",
         ),
     ] = False
-    also_rules: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FILE",
-            rich_help_panel=INPUT,
-            help="A second ruleset loaded on the same host (the other iptables backend): both must accept.",
-        ),
-    ] = None
     ipset: Annotated[
         str | None,
         typer.Option(
@@ -147,6 +123,36 @@ class Dumps:
 
 
 @dataclass(frozen=True)
+class Dumps(HostDumps):
+    """What else is read beside RULES."""
+
+    rules6: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=INPUT,
+            help="The same host's ip6tables-save: adds the other family to the policy.",
+        ),
+    ] = None
+    dump: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="N",
+            rich_help_panel=INPUT,
+            help="Where RULES holds several dumps: take the N-th (at most one of each family).",
+        ),
+    ] = None
+    also_rules: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=INPUT,
+            help="A second ruleset loaded on the same host (the other iptables backend): both must accept.",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
 class HostFacts:
     """What the file does not say of the host."""
 
@@ -175,18 +181,9 @@ class HostFacts:
 
 
 @dataclass(frozen=True)
-class ClusterFacts:
-    """What is known of the cluster, and which CNI it runs."""
+class Addresses:
+    """Whose addresses are which, and what CIDRs match."""
 
-    cni: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            rich_help_panel=OBJECT,
-            help="Which CNI the cluster runs (`ipt2np cnis` lists them); kubernetes is the portable core. With all: no policy, "
-            "but what each CNI would keep and lose.",
-        ),
-    ] = "kubernetes"
     cidr_match_mode: Annotated[
         list[MatchMode] | None,
         typer.Option(
@@ -211,6 +208,21 @@ class ClusterFacts:
             help="Addresses of nodes: proved apart from external sources.",
         ),
     ] = None
+
+
+@dataclass(frozen=True)
+class ClusterFacts(Addresses):
+    """What is known of the cluster, and which CNI it runs."""
+
+    cni: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=OBJECT,
+            help="Which CNI the cluster runs (`ipt2np cnis` lists them); kubernetes is the portable core. With all: no policy, "
+            "but what each CNI would keep and lose.",
+        ),
+    ] = "kubernetes"
 
 
 @dataclass(frozen=True)
@@ -280,7 +292,7 @@ class Telling:
 
 
 @dataclass(frozen=True)
-class PolicyFacts:
+class PolicyFacts(Addresses):
     """Policies that exist: which CNI reads them, and whose traffic is meant."""
 
     cni: Annotated[
@@ -340,27 +352,3 @@ class PolicyFacts:
             "node (calico, cilium, antrea).",
         ),
     ] = Whose.POD
-    cidr_match_mode: Annotated[
-        list[MatchMode] | None,
-        typer.Option(
-            metavar="nodes|pods",
-            rich_help_panel=OBJECT,
-            help="Cilium: what CIDRs match beside sources outside the cluster (the agent's policy-cidr-match-mode).",
-        ),
-    ] = None
-    pod_cidr: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CIDR",
-            rich_help_panel=HOST,
-            help="Addresses of pods: proved apart from external sources.",
-        ),
-    ] = None
-    node_cidr: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="CIDR",
-            rich_help_panel=HOST,
-            help="Addresses of nodes: proved apart from external sources.",
-        ),
-    ] = None

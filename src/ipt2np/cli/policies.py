@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ipt2np.cli.options import HostFacts, PolicyFacts, Whose
+from ipt2np.cli.options import HostFacts, PolicyFacts
 
 if TYPE_CHECKING:
     from ipt2np.conversion import Options
@@ -13,21 +13,22 @@ if TYPE_CHECKING:
     from ipt2np.semantics import Facts
 
 
-def policies_of(names: Sequence[str], about: PolicyFacts) -> Policies:
-    """The policies of files and folders, as their CNI reads them."""
-    from ipt2np.policies.loading import read_policies
+def policies_of(texts: Sequence[tuple[bytes, str]], about: PolicyFacts) -> Policies:
+    """The policies of files, as their CNI reads them."""
+    from ipt2np.cli.inputs import check_cni
+    from ipt2np.policies.loading import policies_in
 
     if about.cni is not None:
-        _check_cni(about)
-    return read_policies(names, about.cni, about.namespace or "default", _ports(about))
+        check_cni(about.cni, about)
+    return policies_in(texts, about.cni, about.namespace or "default", _ports(about))
 
 
 def options_for(policies: Policies, about: PolicyFacts, host: HostFacts, facts: Facts) -> Options:
     """Whose traffic is meant, and what is known of the cluster and the host."""
     from ipt2np import __version__
-    from ipt2np.cli.arguments import cidr_of, labels_of
-    from ipt2np.cli.inputs import assumptions_of
-    from ipt2np.cni.base import Cluster, Identity
+    from ipt2np.cli.arguments import labels_of
+    from ipt2np.cli.inputs import assumptions_of, cluster_of
+    from ipt2np.cni.base import Identity
     from ipt2np.conversion import Options, Scope
     from ipt2np.errors import UsageError
     from ipt2np.review.verification import chosen_subject
@@ -43,7 +44,6 @@ def options_for(policies: Policies, about: PolicyFacts, host: HostFacts, facts: 
     else:
         found, pairs = chosen_subject(policies)
         labels, namespace = dict(pairs), about.namespace or found or "default"
-    modes = frozenset(mode.value for mode in about.cidr_match_mode or [])
     first = policies.manifests[0].object["metadata"]["name"]
     return Options(
         identity=Identity(about.name or first, namespace, labels),
@@ -51,28 +51,9 @@ def options_for(policies: Policies, about: PolicyFacts, host: HostFacts, facts: 
         scope=Scope(about.scope.value),
         assumptions=assumptions_of(host),
         facts=facts,
-        cluster=Cluster(
-            tuple(cidr_of("--pod-cidr", text) for text in about.pod_cidr or []),
-            tuple(cidr_of("--node-cidr", text) for text in about.node_cidr or []),
-            modes,
-        ),
+        cluster=cluster_of(about),
         version=__version__,
     )
-
-
-def _check_cni(about: PolicyFacts) -> None:
-    from ipt2np.cni.registry import CNIS, HOSTS, REFUSED
-    from ipt2np.errors import UsageError
-
-    cni = str(about.cni)
-    if cni.lower() in REFUSED:
-        raise UsageError(f"--cni {cni}: {REFUSED[cni.lower()]}")
-    if cni not in CNIS:
-        raise UsageError(f"--cni {cni}: not known; there is {', '.join(CNIS)}")
-    if about.cidr_match_mode and not CNIS[cni].match_modes:
-        raise UsageError(f"--cidr-match-mode: what CIDRs match is not to be chosen with --cni {cni}")
-    if about.scope is Whose.HOST and cni not in HOSTS:
-        raise UsageError(f"--scope host: {cni} does not filter hosts; {', '.join(HOSTS)} do")
 
 
 def _ports(about: PolicyFacts) -> list[NamedPort]:

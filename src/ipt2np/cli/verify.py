@@ -62,6 +62,7 @@ def verify(
         from ipt2np.cli.policies import options_for, policies_of
         from ipt2np.cli.telling import least_of, tell
         from ipt2np.conversion import OtherFamily
+        from ipt2np.policies.loading import read_texts
         from ipt2np.reporting.accepted import accepted
         from ipt2np.reporting.formats import check_formats
         from ipt2np.reporting.terminal import OutputConsole, conversion_lines
@@ -76,7 +77,7 @@ def verify(
             signoffs = signoffs_of(telling.accept or [])
             facts = facts_of(host, dumps)
             given = read_rulesets(rules, dumps)
-            policies = policies_of(policy, about)
+            policies = policies_of(read_texts(policy), about)
             options = options_for(policies, about, host, facts)
             options = replace(options, other_family=OtherFamily(other_family.value))
             told("Deciding, proving …")

@@ -345,6 +345,10 @@ _CODES = (
     Code("N2P508", _E, "an acceptance has expired",
          "A difference or finding was accepted until a date that has passed. It counts again.",
          "Look at it again, and accept anew or mend it."),
+    Code("N2P509", _I, "undecided alike on both sides",
+         "Both rulesets have the same rules whose match the packet's header does not decide, with the same rules around them. Whatever is "
+         "true of such a packet, both do the same with it, so it is no difference.",
+         "None needed; --interface, --address, --ipset or --assume settle what is undecided."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in sorted(_CODES, key=lambda each: each.code)}

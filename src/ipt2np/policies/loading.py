@@ -69,7 +69,31 @@ def read_policies(
     namespace: str = "default",
     ports: Sequence[NamedPort] = (),
 ) -> Policies:
-    """The policies that files hold, those of folders included (``-`` is standard input).
+    """The policies that files hold, those of folders included (``-`` is standard input); as ``policies_in``."""
+    return policies_in(read_texts(names), cni, namespace, ports)
+
+
+def read_texts(names: Sequence[str]) -> list[tuple[bytes, str]]:
+    """The bytes and names of files, those of folders included. InputError where some cannot be read."""
+    found: list[tuple[bytes, str]] = []
+    problems: list[Problem] = []
+    for name in _expanded(names):
+        try:
+            found.append(read_input(name))
+        except InputError as error:
+            problems += error.problems
+    if problems:
+        raise InputError(problems)
+    return found
+
+
+def policies_in(
+    texts: Sequence[tuple[bytes, str]],
+    cni: str | None = None,
+    namespace: str = "default",
+    ports: Sequence[NamedPort] = (),
+) -> Policies:
+    """The policies that texts hold.
 
     ``cni`` is found from the kinds where it is None. InputError, with file:line of every fault, where something cannot be
     read or would be refused; UsageError where there is no policy at all.
@@ -77,9 +101,8 @@ def read_policies(
     manifests: list[Manifest] = []
     files: list[SourceFile] = []
     problems: list[Problem] = []
-    for name in _expanded(names):
+    for data, file in texts:
         try:
-            data, file = read_input(name)
             text = _decoded(data, file)
             manifests += manifests_of(text, file)
         except InputError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console
 from rich.text import Text
@@ -12,18 +12,21 @@ from rich.text import Text
 from ipt2np.conversion import Conversion
 from ipt2np.errors import Problem
 from ipt2np.findings import Difference, Finding
-from ipt2np.proof.prove import Verdict
+from ipt2np.proof.prove import ProvenDifference, Verdict
 from ipt2np.reporting.accepted import Accepted, accepted
 from ipt2np.reporting.colours import SEVERITY_COLOURS
+from ipt2np.reporting.comparisonreport import behind_sides, title
 from ipt2np.reporting.ledger import Fate
 from ipt2np.reporting.plain import difference_digest
-from ipt2np.reporting.words import MEANINGS, about, also_opened, difference_text, inside
+from ipt2np.reporting.words import COMPARED, MEANINGS, about, also_opened, difference_text, inside
+from ipt2np.review.comparing import Behind, Comparison
 from ipt2np.review.signoff import SignOff, SignOffs
 from ipt2np.text import printable
 
 SHOWN_DIFFERENCES = 12
 SHOWN_PROBLEMS = 200
 SHOWN_DIGESTS = 3
+SHOWN_BEHIND = 3
 CONTEXT = 100
 """Characters of a line that are shown around its fault."""
 
@@ -76,10 +79,51 @@ def verdict_lines(conversion: Conversion) -> Iterator[Text]:
     yield Text(f"  {total} rule{'' if total == 1 else 's'}{': ' + told if told else ''}")
 
 
+def comparison_lines(found: Comparison, told: Accepted) -> Iterator[Text]:
+    """The verdict on two sides, every difference with who is behind it on each, findings."""
+    yield Text.assemble(
+        (f"{printable(title(found))}: ", "bold"),
+        (found.verdict.value, f"bold {_VERDICT_COLOURS[found.verdict]}"),
+        f" — {COMPARED[found.verdict]}",
+    )
+    inside = [
+        f"from {name}s {verdict.value}"
+        for name, verdict in found.by_class.items()
+        if verdict is not found.verdict
+    ]
+    if inside:
+        yield Text("  " + ", ".join(inside))
+
+    def behind(difference: ProvenDifference) -> Iterator[Text]:
+        closes = difference.effect is Difference.CLOSES
+        sides = zip(found.sides, behind_sides(found, difference, difference.box), strict=True)
+        for number, (side, who) in enumerate(sides):
+            accepts = closes is (number == 0)
+            yield Text(
+                f"    {printable(side.files[0], 60)} {'accepts' if accepts else 'refuses'}: {_who(who)}"
+            )
+
+    yield from difference_lines(told, digests=True, behind=behind)
+    for finding, entry in told.findings:
+        yield from finding_lines(finding, entry)
+
+
+def _who(who: Behind) -> str:
+    """The first rules behind something, and how many more."""
+    told = [f"{rule.location.line}: {rule.text}" for rule in who.rules]
+    told += [f"{rule.place[1]}: {rule.pointer}" for rule in who.pointed]
+    told += who.policies
+    more = f" and {len(told) - SHOWN_BEHIND} more" if len(told) > SHOWN_BEHIND else ""
+    return printable("; ".join(told[:SHOWN_BEHIND]), 200) + more if told else "no rule admits it"
+
+
 def difference_lines(
-    told: Accepted, words: Mapping[Difference, str] | None = None, *, digests: bool = False
+    told: Accepted,
+    *,
+    digests: bool = False,
+    behind: Callable[[ProvenDifference], Iterator[Text]] = lambda difference: iter(()),
 ) -> Iterator[Text]:
-    """The first differences, those that count before those that somebody accepted; ``words`` as in ``difference_text``."""
+    """The first differences, those that count before those that somebody accepted; ``behind`` adds lines on who is."""
     differences = sorted(told.differences, key=lambda pair: pair[1] is not None)
     for difference, entry in differences[:SHOWN_DIFFERENCES]:
         shown = ""
@@ -87,10 +131,11 @@ def difference_lines(
             parts = [difference_digest(difference, part) for part in difference.box.by_protocol()]
             shown = "  " + " ".join(parts[:SHOWN_DIGESTS])
         yield Text.assemble(
-            "  " + difference_text(difference, words),
+            "  " + difference_text(difference),
             (shown, "dim"),
             style="dim" if entry is not None else "",
         )
+        yield from behind(difference)
         if entry is not None:
             yield _acceptance(entry)
     more = len(differences) - SHOWN_DIFFERENCES

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from ipt2np.cni.base import EXTERNAL, NODE, POD, Cluster
 from ipt2np.cni.fitting.losses import protocols_text
 from ipt2np.conversion import Conversion
-from ipt2np.findings import Difference
 from ipt2np.proof.boxes import services_text, sources_text
 from ipt2np.proof.prove import Proof, ProvenDifference, Verdict
 from ipt2np.text import printable
@@ -19,6 +18,15 @@ MEANINGS: Mapping[Verdict, str] = {
     Verdict.DIFFERS: "the policy admits both less and more than iptables",
 }
 """What a verdict says of a policy."""
+
+
+COMPARED: Mapping[Verdict, str] = {
+    Verdict.EQUAL: "both admit the same packets",
+    Verdict.NARROWER: "the second admits less",
+    Verdict.WIDER: "the second admits more",
+    Verdict.DIFFERS: "the second admits some packets more and some less",
+}
+"""What a verdict says of two sides."""
 
 
 def verdict_text(conversion: Conversion) -> str:
@@ -52,11 +60,8 @@ def inside(proof: Proof, cluster: Cluster) -> str:
     return ", ".join(f"from {' and '.join(names)} {said}" for said, names in told.items())
 
 
-def difference_text(difference: ProvenDifference, words: Mapping[Difference, str] | None = None) -> str:
-    """One difference on one line: who the sources are where they are not external, and the findings that explain it.
-
-    ``words`` says what an effect is called, where it is not by its own name.
-    """
+def difference_text(difference: ProvenDifference) -> str:
+    """One difference on one line: who the sources are where they are not external, and the findings that explain it."""
     box = difference.box
     sources = sources_text(box)
     if difference.source_class != EXTERNAL:
@@ -64,6 +69,5 @@ def difference_text(difference: ProvenDifference, words: Mapping[Difference, str
     if box.interface:
         sources += f" on {box.interface}"
     sure = "" if difference.certain else "maybe "
-    effect = (words or {}).get(difference.effect, difference.effect.value)
     codes = f" [{', '.join(difference.findings)}]" if difference.findings else ""
-    return printable(f"{sure}{effect} {services_text(box)} from {sources}{codes}")
+    return printable(f"{sure}{difference.effect.value} {services_text(box)} from {sources}{codes}")

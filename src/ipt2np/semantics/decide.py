@@ -168,13 +168,14 @@ def decide(
     also: Sequence[Ruleset] = (),
     same_for_other_family: bool = False,
     by_interface: bool = False,
+    space: PacketSpace | None = None,
 ) -> Decision:
     """Decide one host: at most one ruleset for each family, rules numbered apart.
 
     ``also`` are rulesets that are loaded on the same host beside them (the other iptables backend): packets must
     be accepted by all of their family. With ``same_for_other_family`` a single family's rulesets also stand for
     the other one; rules that name addresses of the given family then match none of the other's packets. With
-    ``by_interface`` the input interface stays, for policies that know it.
+    ``by_interface`` the input interface stays, for policies that know it. Decisions that share a ``space`` can be compared.
     Raises UsageError where facts contradict each other or the families.
     """
     assumptions, facts = assumptions or Assumptions(), facts or Facts()
@@ -193,7 +194,7 @@ def decide(
     if same_for_other_family and len(by_family) == 1:
         only = next(iter(by_family.values()))
         by_family = dict.fromkeys((4, 6), only)
-    space, outcomes = PacketSpace(), Outcomes()
+    space, outcomes = space or PacketSpace(), Outcomes()
     ipsets = facts.counted_ipsets
     interfaces = Interfaces.of([*_patterns(every, ipsets), *facts.names])
     if len(interfaces.names) > LABELS:

@@ -288,6 +288,28 @@ class Outcomes:
             found[outcome] = labels
         return found
 
+    def forms(
+        self, outcomes: Iterable[int], label_of: Callable[[int], str], known: dict[tuple[object, ...], int]
+    ) -> dict[int, int]:
+        """For each outcome the number of its form: the same for outcomes that equal causes fork into equal parts.
+
+        ``label_of`` says what makes deciders and causes equal; ``known`` is shared by the tables that are compared.
+        """
+        found: dict[int, int] = {}
+        for outcome in self._tree(outcomes):
+            kind, parts = self._kind[outcome], self._parts[outcome]
+            below = tuple(sorted(found[child] for child in self._children(outcome)))
+            if kind is _Kind.BOTH:
+                key: tuple[object, ...] = (kind, tuple(found[child] for child in self._children(outcome)))
+            elif kind is _Kind.VIA:
+                found[outcome] = below[0]
+                continue
+            else:
+                labelled = kind not in (_Kind.IMPOSSIBLE, _Kind.RETURN)
+                key = (kind, label_of(parts[0]) if labelled else "", int(self.can[outcome]), below)
+            found[outcome] = known.setdefault(key, len(known))
+        return found
+
     def only(self, outcome: int, what: Can) -> bool:
         """True where the outcome is ``what`` and can be nothing else."""
         can = self.can[outcome]
