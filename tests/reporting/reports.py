@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipt2np import Options, convert
-from ipt2np.reporting import jsonreport
+from ipt2np.reporting.conversionreport import conversion_report
 from ipt2np.reporting.report import Report, SourceFile
 from ipt2np.syntax.dump import parse_rulesets
 
@@ -24,8 +24,7 @@ HOSTILE = (
 def converted(text: str, file: str = "rules.v4", **options: Any) -> Report:
     """The report of a conversion of this dump."""
     conversion = convert(parse_rulesets(text.encode("utf-8", "surrogateescape"), file), Options(**options))
-    data = jsonreport.report(conversion, "1.2.3")
-    return Report(data, (SourceFile(file, "ruleset", tuple(text.splitlines())),))
+    return conversion_report(conversion, "1.2.3", {file: text.splitlines()})
 
 
 def difference(number: int = 0, text: str = "x", **fields: Any) -> dict[str, Any]:
@@ -79,7 +78,13 @@ def everything(
 ) -> Report:
     """A report in which every text that may come from the input is ``text``."""
     name = f"r{text}"
-    access = {"source_class": "external", "source": ["10.0.0.0/8"], "protocol": "tcp", "ports": "22", "interface": text}
+    access = {
+        "source_class": "external",
+        "source": ["10.0.0.0/8"],
+        "protocol": "tcp",
+        "ports": "22",
+        "interface": text,
+    }
     data: dict[str, Any] = {
         "schema": 1,
         "command": command,
@@ -88,6 +93,7 @@ def everything(
             "name": f"n{text}",
             "verdict_text": "differs",
             "about": "TCP from outside the cluster",
+            "inside": "from pods equal",
         },
         "input": {"files": [{"path": name, "sha256": "ab" * 32, "rules": rules}]},
         "target": {
@@ -95,10 +101,19 @@ def everything(
             "objects": [{"apiVersion": "v1", "kind": "NetworkPolicy", "namespace": text, "name": text}],
         },
         "assumptions": [
-            {"id": f"set:{text}", "value": text, "statement": f"s {text}", "lines": [{"file": name, "line": 1}]}
+            {
+                "id": f"set:{text}",
+                "value": text,
+                "statement": f"s {text}",
+                "lines": [{"file": name, "line": 1}],
+            }
         ],
-        "services": [{"protocol": "tcp", "port": "80", "target_port": "8080", "lines": [{"file": name, "line": 1}]}],
-        "frames": [{"name": "docker", "statement": "chains", "reference": "https://docs.docker.com/x", "rules": 1}],
+        "services": [
+            {"protocol": "tcp", "port": "80", "target_port": "8080", "lines": [{"file": name, "line": 1}]}
+        ],
+        "frames": [
+            {"name": "docker", "statement": "chains", "reference": "https://docs.docker.com/x", "rules": 1}
+        ],
         "platform": [
             {
                 "effect": "opens",
@@ -127,13 +142,18 @@ def everything(
         ]
         if findings is None
         else findings,
-        "places": {f"NetworkPolicy/default/{text}#/spec/ingress/0": {"file": f"p{text}", "line": 2, "end": 4}},
+        "places": {
+            f"NetworkPolicy/default/{text}#/spec/ingress/0": {"file": f"p{text}", "line": 2, "end": 4}
+        },
         "ledger": [
             {
                 "file": name,
                 "line": 1 + number,
                 "fate": fates[number % len(fates)],
-                "emitted": [f"NetworkPolicy/default/{text}#/spec/ingress/0", f"NetworkPolicy/x/{text}#/spec/ingress/9"],
+                "emitted": [
+                    f"NetworkPolicy/default/{text}#/spec/ingress/0",
+                    f"NetworkPolicy/x/{text}#/spec/ingress/9",
+                ],
             }
             for number in range(rules)
         ],

@@ -93,11 +93,16 @@ def test_no_mixture_of_signs_changes_the_page(text: str) -> None:
     assert shape(everything(text)) == shape(everything("x"))
 
 
-@pytest.mark.parametrize("text", [each for each in HOSTILE if len(each) < 100 and each.isprintable() and each.strip() == each != ""])
+@pytest.mark.parametrize(
+    "text",
+    [each for each in HOSTILE if len(each) < 100 and each.isprintable() and each.strip() == each != ""],
+)
 def test_text_is_shown_as_it_is(text: str) -> None:
     table = f"| a | b |\n|---|---|\n| w {prose(text)} | {code(text)} |\n"
     assert [cell.replace(UNSEEN, "") for cell in Page(table).cells[2:]] == [f"w {text}", text]
-    shown = Page(f"- x {prose(text)} y\n- {code(text)}\n\n<details><summary>{html(text)}</summary>\n\n</details>\n").text.replace(UNSEEN, "")
+    shown = Page(
+        f"- x {prose(text)} y\n- {code(text)}\n\n<details><summary>{html(text)}</summary>\n\n</details>\n"
+    ).text.replace(UNSEEN, "")
     assert shown.count(text) == 3
 
 
@@ -106,8 +111,15 @@ def test_control_characters_are_written_out() -> None:
 
 
 def test_a_source_on_github_is_no_link() -> None:
-    assert link("https://docs.example.org/a_b?c=d#e", "source") == "[source](https://docs.example.org/a_b?c=d#e)"
-    for address in ("https://github.com/o/r/issues/1", "https://gist.github.com/x", "javascript:alert(1)", "https://x)y"):
+    assert (
+        link("https://docs.example.org/a_b?c=d#e", "source") == "[source](https://docs.example.org/a_b?c=d#e)"
+    )
+    for address in (
+        "https://github.com/o/r/issues/1",
+        "https://gist.github.com/x",
+        "javascript:alert(1)",
+        "https://x)y",
+    ):
         assert "](" not in link(address, "source")
 
 
@@ -118,7 +130,10 @@ def test_the_verdict_comes_first_and_the_sums_of_the_ledger_after_it() -> None:
     lines = [line for line in plain(Page(markdown(everything()))).split("\n") if line]
     assert lines[0] == "ipt2np convert: nx"
     assert lines[1] == "Verdict: differs (TCP from outside the cluster)"
-    assert "2 differences (opens 1, closes 1); 3 findings (error 1, warning 1, info 1); 2 of them signed off." in lines
+    assert (
+        "2 differences (opens 1, closes 1); 3 findings (error 1, warning 1, info 1); 2 of them signed off."
+        in lines
+    )
 
 
 def test_sections_stand_in_the_order_of_importance() -> None:
@@ -155,12 +170,18 @@ def test_a_difference_shows_its_witness_its_rules_and_who_signed_it_off() -> Non
 def test_what_nobody_signed_off_comes_before_what_is() -> None:
     differences = [difference(1, accepted=sign_off()), difference(5), difference(4)]
     text = markdown(everything(differences=differences))
-    assert [text.index(f"tcp port {n}`") for n in (5, 6, 2)] == sorted(text.index(f"tcp port {n}`") for n in (5, 6, 2))
+    assert [text.index(f"tcp port {n}`") for n in (5, 6, 2)] == sorted(
+        text.index(f"tcp port {n}`") for n in (5, 6, 2)
+    )
 
 
 def test_a_report_without_a_proof_counts_its_findings() -> None:
     report = everything(command="lint")
-    data = {key: each for key, each in report.data.items() if key not in ("proof", "ledger", "target", "summary", "access", "places")}
+    data = {
+        key: each
+        for key, each in report.data.items()
+        if key not in ("proof", "ledger", "target", "summary", "access", "places")
+    }
     text = plain(Page(markdown(Report(data, report.files))))
     assert "Result: 1 error, 1 warning, 1 info\n" in text
     assert "difference" not in text
@@ -170,8 +191,14 @@ def test_a_report_without_a_proof_counts_its_findings() -> None:
 def test_a_comparison_names_both_sides() -> None:
     report = everything(command="diff")
     data = {key: each for key, each in report.data.items() if key not in ("ledger", "target")}
-    data["sides"] = [{"kind": "ruleset", "files": ["a|b.v4"]}, {"kind": "policy", "files": ["p.yaml", "q.yaml"]}]
-    assert "Before: the ruleset a|b.v4; after: the policy p.yaml, q.yaml." in Page(markdown(Report(data, report.files))).text
+    data["sides"] = [
+        {"kind": "ruleset", "files": ["a|b.v4"]},
+        {"kind": "policy", "files": ["p.yaml", "q.yaml"]},
+    ]
+    assert (
+        "Before: the ruleset a|b.v4; after: the policy p.yaml, q.yaml."
+        in Page(markdown(Report(data, report.files))).text
+    )
 
 
 # -- what fits -------------------------------------------------------------------------------------------
@@ -183,7 +210,10 @@ def fits(text: str) -> bool:
 
 def rows(text: str, noun: str) -> int:
     """How many of a section's items the text says it leaves out."""
-    return sum(int(n.replace(",", "")) for n in re.findall(rf"^… ([\d,]+) (?:further )?{noun}s?[:;]", text, re.MULTILINE))
+    return sum(
+        int(n.replace(",", ""))
+        for n in re.findall(rf"^… ([\d,]+) (?:further )?{noun}s?[:;]", text, re.MULTILINE)
+    )
 
 
 @pytest.mark.parametrize("text", ["x", "é中🙂" * 60, "|" * 300, "@" * 300, "`" * 300])
@@ -200,16 +230,24 @@ def test_a_long_report_fits_and_counts_what_it_leaves_out(text: str) -> None:
     page = Page(shown)
     assert page.tags.count("<details>") == page.tags.count("</details>") >= 9
     assert shown.count("- **opens**") + shown.count("- **closes**") + rows(shown, "difference") == 3000
-    assert shown.count("- **N2P203**") + sum(rows(shown, noun) for noun in ("error", "warning", "note")) == 3000
+    assert (
+        shown.count("- **N2P203**") + sum(rows(shown, noun) for noun in ("error", "warning", "note")) == 3000
+    )
     assert len(re.findall(r"^\| \d+ \| (?!\d)", shown, re.MULTILINE)) + rows(shown, "rule") == 9000
 
 
 def test_rules_that_are_left_out_are_counted_by_fate_and_the_lost_are_shown_first() -> None:
-    shown = markdown(everything("-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", rules=9000, fates=("kept",) * 99 + ("lost",)))
+    shown = markdown(
+        everything(
+            "-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT", rules=9000, fates=("kept",) * 99 + ("lost",)
+        )
+    )
     assert fits(shown)
     assert len(re.findall(r"\| lost \|", shown)) == 1 + 90  # the head of the sums, and every lost rule
     left = rows(shown, "rule")
-    assert f"… {left:,} further rules: kept {left:,}; the JSON report lists them all. By line: kept r-A" in shown
+    assert (
+        f"… {left:,} further rules: kept {left:,}; the JSON report lists them all. By line: kept r-A" in shown
+    )
     numbers = [int(n) for n in re.findall(r"^\| (\d+) \| (?:kept|lost)", shown, re.MULTILINE)]
     assert numbers == sorted(numbers)
 
@@ -228,7 +266,11 @@ def test_a_file_name_without_end_does_not_take_the_room() -> None:
 
 
 def test_nine_thousand_rules_of_a_real_conversion_fit() -> None:
-    rules = [f"-A INPUT -s 10.{n // 250}.{n % 250}.0/24 -p tcp -m tcp --dport {n % 90 + 1} -m comment --comment \"a|`b` </details> @x {n}\" -j ACCEPT" for n in range(9000)]
+    hostile = "a|`b` </details> @x"
+    rules = [
+        f'-A {"INPUT" if n % 20 == 0 else "FORWARD"} -s 10.{n // 250}.{n % 250}.0/24 -p tcp --dport 22 -m comment --comment "{hostile} {n}" -j ACCEPT'
+        for n in range(9000)
+    ]
     report = converted(dump(*rules))
     shown = markdown(report)
     assert fits(shown)

@@ -9,7 +9,6 @@ from typing import TypeAlias
 from ipt2np.errors import UsageError
 from ipt2np.reporting.report import Report
 
-
 Format: TypeAlias = Callable[[Report], str]
 
 

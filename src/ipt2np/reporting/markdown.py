@@ -185,10 +185,9 @@ def _opening(data: Entry) -> str:
         else f"Result: **{prose(headline(data))}**",
         "",
     ]
-    by_class = data.get("proof", {}).get("by_class", {})
-    if len(by_class) > 1:
-        told = ", ".join(f"from {who} sources {verdict}" for who, verdict in by_class.items())
-        lines += [f"By source: {prose(told)}.", ""]
+    inside = data.get("summary", {}).get("inside")
+    if inside:
+        lines += [f"Inside the cluster: {prose(str(inside))}.", ""]
     if "ledger" in data:
         lines += [*_sums(data), ""]
     counts = []
@@ -303,19 +302,25 @@ def _difference(each: Entry, data: Entry, rule_at: RuleAt) -> str:
         points.append(f"witness: {code(witness_text(each['witness']))}")
     if each.get("findings"):
         points.append("because of " + some([_code_title(name) for name in each["findings"]], SHOWN_LINES))
-    points += _rule_points(each.get("lines", []), rule_at)
+    points += _rule_points(each, rule_at)
     if each.get("pointers"):
         points.append("policy: " + _pointers(each["pointers"], data.get("places", {})))
     points += _signature(each)
     return "\n  - ".join(points)
 
 
-def _rule_points(lines: Sequence[Entry], rule_at: RuleAt) -> Iterator[str]:
+def _rule_points(each: Entry, rule_at: RuleAt) -> Iterator[str]:
+    lines: Sequence[Entry] = each.get("lines", [])
     for place in lines[:SHOWN_LINES]:
         text = rule_at(place)
-        yield f"rule {code(place_text(place), 120)}" + (f" {code(text)}" if text else "")
-    if len(lines) > SHOWN_LINES:
-        yield f"and {counted(len(lines) - SHOWN_LINES, 'more rule')}"
+        side = f"{_SIDES[place['side']]}, " if "side" in place else ""
+        yield f"{side}rule {code(place_text(place), 120)}" + (f" {code(text)}" if text else "")
+    more = max(len(lines) - SHOWN_LINES, 0) + each.get("more_lines", 0)
+    if more:
+        yield f"and {counted(more, 'more rule')}"
+
+
+_SIDES = ("before", "after")
 
 
 def _box(box: Entry) -> str:
@@ -357,18 +362,20 @@ def _findings(data: Entry) -> Iterator[_Section]:
             yield _Section(
                 counted(len(findings), _TITLES[severity]),
                 _TITLES[severity],
-                [_Item(_finding(each), each["code"]) for each in findings],
+                [_Item(_finding(each, data), each["code"]) for each in findings],
                 share,
                 kinds=tuple(dict.fromkeys(each["code"] for each in findings)),
                 unfolded=severity == "error" and len(findings) <= SHOWN_OPEN,
             )
 
 
-def _finding(each: Entry) -> str:
+def _finding(each: Entry, data: Entry) -> str:
     place = f" {code(place_text(each), 120)}" if each.get("file") else ""
     points = [f"- **{prose(each['code'], 20)}**{place} {prose(each['message'])}"]
     if each.get("rule"):
         points.append(code(each["rule"]))
+    if each.get("pointers"):
+        points.append("policy: " + _pointers(each["pointers"], data.get("places", {})))
     if each.get("remedy"):
         points.append(f"→ {prose(each['remedy'])}")
     points += _signature(each)
