@@ -266,9 +266,9 @@ def test_a_file_name_without_end_does_not_take_the_room() -> None:
 
 
 def test_nine_thousand_rules_of_a_real_conversion_fit() -> None:
-    hostile = "a|`b` </details> @x"
+    comment = '--comment "a|`b` </details> @x"'
     rules = [
-        f'-A {"INPUT" if n % 20 == 0 else "FORWARD"} -s 10.{n // 250}.{n % 250}.0/24 -p tcp --dport 22 -m comment --comment "{hostile} {n}" -j ACCEPT'
+        f"-A {'INPUT' if n % 20 == 0 else 'FORWARD'} -s 10.{n // 250}.{n % 250}.0/24 -m comment {comment} -j ACCEPT"
         for n in range(9000)
     ]
     report = converted(dump(*rules))
