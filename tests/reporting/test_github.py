@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ipt2np.reporting.github import SHOWN, github
 from ipt2np.reporting.report import Report
-from tests.reporting.reports import HOSTILE, difference, everything, finding, sign_off
+from tests.reporting.every_field import HOSTILE, difference, everything, finding, sign_off
 
 COMMAND = re.compile(r"::(?P<name>\w+)(?: (?P<properties>[^:]*))?::(?P<message>.*)")
 

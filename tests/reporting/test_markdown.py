@@ -15,7 +15,7 @@ from ipt2np.reporting.markdown import LIMIT, markdown
 from ipt2np.reporting.markup import code, html, link, prose
 from ipt2np.reporting.report import Report
 from tests.dumps import dump
-from tests.reporting.reports import HOSTILE, converted, difference, everything, finding, sign_off
+from tests.reporting.every_field import HOSTILE, converted, difference, everything, finding, sign_off
 
 GITHUB = 65_536
 UNSEEN = "\u200b"

@@ -19,7 +19,7 @@ from ipt2np.reporting.conversionreport import conversion_report
 from ipt2np.reporting.report import Report
 from ipt2np.reporting.sarif import RELATED, sarif
 from tests.dumps import dump
-from tests.reporting.reports import HOSTILE, converted, difference, everything, finding
+from tests.reporting.every_field import HOSTILE, converted, difference, everything, finding
 from tests.sample_hosts import HOSTS, rulesets
 
 SCHEMA = json.loads((Path(__file__).parent / "sarif-schema-2.1.0.json").read_text(encoding="utf-8"))

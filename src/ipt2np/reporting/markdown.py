@@ -245,6 +245,7 @@ def _closing(data: Entry) -> str:
         + ")"
         for each in data.get("input", {}).get("files", [])
     ]
+    files += [code(str(name), 120) for name in data.get("input", {}).get("policies", [])]
     return f"{made} from {some(files, SHOWN_FILES) or 'no file'}. Texts that end in … are cut.\n"
 
 
@@ -347,7 +348,7 @@ def _pointers(pointers: Sequence[str], places: Mapping[str, Entry]) -> str:
 def _signature(each: Entry) -> Iterator[str]:
     if "accepted" in each:
         yield prose(sign_off_text(each["accepted"]))
-    if "digest" in each:
+    if each.get("digest"):
         yield f"digest {code(str(each['digest']), 80)}"
 
 
@@ -378,7 +379,8 @@ def _finding(each: Entry, data: Entry) -> str:
         points.append("policy: " + _pointers(each["pointers"], data.get("places", {})))
     if each.get("remedy"):
         points.append(f"→ {prose(each['remedy'])}")
-    points += _signature(each)
+    # A note never fails anything: there is nothing to sign off.
+    points += _signature(each if each["severity"] != "info" else {**each, "digest": None})
     return "\n  - ".join(points)
 
 
