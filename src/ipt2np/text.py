@@ -7,7 +7,8 @@ LINE_WIDTH = 160
 
 def printable(text: str, width: int = LINE_WIDTH) -> str:
     """``text`` on one line: anything but printable characters escaped, cut to ``width``."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    seen = text[: width + 1]
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in seen)
     return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
