@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import re
 import socket
@@ -81,3 +82,15 @@ def identity_of(
         else {HOST_LABEL if host else SELECTOR_LABEL: chosen[:63].rstrip("-.")}
     )
     return Identity(chosen, namespace, labels)
+
+
+def day_of(option: str, text: str, today: datetime.date) -> datetime.date:
+    """A day, by itself or as so many days from today."""
+    try:
+        if text.endswith("d") and text[:-1].isascii() and text[:-1].isdigit():
+            return today + datetime.timedelta(days=int(text[:-1]))
+        return datetime.date.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"{option} {text}: expected a day such as 2027-01-31, or 90d for in 90 days"
+        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ipt2np.cli.accept import accept
 from ipt2np.cli.cnis import cnis
 from ipt2np.cli.convert import convert
 from ipt2np.cli.diff import diff
@@ -40,6 +41,7 @@ def main(
 app.command()(convert)
 app.command()(verify)
 app.command()(diff)
+app.command()(accept)
 app.command()(cnis)
 app.command()(rule)
 

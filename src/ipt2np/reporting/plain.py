@@ -141,7 +141,9 @@ def finding(each: Finding) -> dict[str, Any]:
 
 def finding_digest(each: Finding) -> str:
     """The digest by which a reviewer accepts a finding."""
-    about: list[Any] = [[rule.table, rule.chain, rule.text] for rule in each.rules] or [each.message]
+    about: list[Any] = [[rule.table, rule.chain, rule.text] for rule in each.rules]
+    if not each.rules and not each.predicted:
+        about = [each.message]
     predicted = [
         [some.effect.value, list(some.source_classes), some.packets.digest()] for some in each.predicted
     ]
