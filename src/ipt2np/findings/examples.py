@@ -103,6 +103,30 @@ def _scattered(count: int) -> str:
     return "\n".join(("create customers hash:ip maxelem 65536", *members)) + "\n"
 
 
+def _policy(*ingress: str, name: str = "web") -> str:
+    """A NetworkPolicy written by hand, with one line for each rule."""
+    lines = (
+        "apiVersion: networking.k8s.io/v1",
+        "kind: NetworkPolicy",
+        f"metadata: {{name: {name}}}",
+        "spec:",
+        f"  podSelector: {{matchLabels: {{app: {name}}}}}",
+        "  policyTypes: [Ingress]",
+        "  ingress:",
+        *(f"  {rule}" for rule in ingress),
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _accepted(digest: str, expires: str) -> str:
+    """What ``ipt2np accept`` writes."""
+    return (
+        f"accepted:\n  - digest: {digest}\n    what: closes tcp port 80 from any IPv4 address [N2P501]\n"
+        f"    reason: nobody uses it\n    author: network team\n    expires: {expires}\n"
+    )
+
+
+GEOIP = "-A INPUT -p tcp -m tcp --dport 443 -m string --string probe --algo bm -j DROP"
 CUSTOMERS = "-A INPUT -p tcp -m tcp --dport 443 -m set --match-set customers src -j ACCEPT"
 
 EXAMPLES: Mapping[str, Example] = {
@@ -409,6 +433,80 @@ EXAMPLES: Mapping[str, Example] = {
         _filter(ESTABLISHED, HTTPS, '-A INPUT -p tcp -m tcp --dport 23 -j LOG --log-prefix "telnet: "'),
         ("--cni", "calico"),
         at="-A INPUT -p tcp -m tcp --dport 23",
+    ),
+    # Policies that exist, and what reviewers accepted.
+    "N2P501": Example(
+        _filter(ESTABLISHED, HTTP, HTTPS),
+        ("policy.yaml",),
+        {"policy.yaml": _policy("- ports: [{port: 443}]")},
+        at=HTTP,
+        command="verify",
+    ),
+    "N2P502": Example(
+        _filter(ESTABLISHED, HTTPS, OFFICE),
+        ("policy.yaml",),
+        {"policy.yaml": _policy("- ports: [{port: 443}, {port: 22}]")},
+        at=":INPUT",
+        command="verify",
+    ),
+    "N2P503": Example(
+        _filter(ESTABLISHED, HTTPS),
+        ("policy.yaml",),
+        {"policy.yaml": _policy("- ports: [{port: 443}]")},
+        command="verify",
+    ),
+    "N2P504": Example(
+        _filter(ESTABLISHED, HTTPS),
+        ("policy.yaml", "--pod-selector", "app=shop"),
+        {"policy.yaml": _policy("- ports: [{port: 443}]")},
+        command="verify",
+    ),
+    "N2P505": Example(
+        _filter(ESTABLISHED, HTTPS),
+        ("others.yaml", "policy.yaml", "--pod-selector", "app=web"),
+        {
+            "others.yaml": _policy("- ports: [{port: 5432}]", name="db"),
+            "policy.yaml": _policy("- ports: [{port: 443}]"),
+        },
+        at="apiVersion",
+        command="verify",
+    ),
+    "N2P506": Example(
+        _filter(ESTABLISHED, HTTPS),
+        ("policy.yaml", "service.yaml"),
+        {
+            "policy.yaml": _policy("- ports: [{port: 443}]"),
+            "service.yaml": "kind: Service\napiVersion: v1\nmetadata: {name: web}\nspec: {ports: [{port: 443}]}\n",
+        },
+        at="kind: Service",
+        command="verify",
+    ),
+    "N2P507": Example(
+        _filter(ESTABLISHED, HTTPS),
+        ("policy.yaml", "--accept", "accepted.yaml"),
+        {
+            "policy.yaml": _policy("- ports: [{port: 443}]"),
+            "accepted.yaml": _accepted("5f0c3b1a9d2e4c77", "2030-12-31"),
+        },
+        at="  - digest",
+        command="verify",
+    ),
+    "N2P508": Example(
+        _filter(ESTABLISHED, HTTP, HTTPS),
+        ("policy.yaml", "--accept", "accepted.yaml"),
+        {
+            "policy.yaml": _policy("- ports: [{port: 443}]"),
+            "accepted.yaml": _accepted("a8a3c39d0ff1133b", "2025-12-31"),
+        },
+        at="  - digest",
+        command="verify",
+    ),
+    "N2P509": Example(
+        _filter(ESTABLISHED, GEOIP, HTTPS),
+        ("new.v4",),
+        {"new.v4": _filter(ESTABLISHED, GEOIP, HTTPS, HTTP)},
+        at=GEOIP,
+        command="diff",
     ),
 }
 """Code to example; in the order of the catalogue."""

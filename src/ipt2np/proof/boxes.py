@@ -167,10 +167,14 @@ def ranges_text(ranges: tuple[Range, ...]) -> str:
 
 
 def sources_text(box: Box) -> str:
-    """The sources of a box, the first few of many."""
+    """The sources of a box, the first few of many, or the few that are none."""
     cidrs = box.named.to_cidrs()
     if cidrs in (["0.0.0.0/0"], ["::/0"]):
         return f"any IPv{box.family} address"
+    if len(cidrs) > SHOWN_SOURCES:
+        missing = (~box.named).to_cidrs()
+        if len(missing) <= SHOWN_SOURCES:
+            return f"any IPv{box.family} address but {', '.join(missing)}"
     more = f" and {len(cidrs) - SHOWN_SOURCES} more" if len(cidrs) > SHOWN_SOURCES else ""
     return ", ".join(cidrs[:SHOWN_SOURCES]) + more
 
