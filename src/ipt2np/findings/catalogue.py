@@ -349,6 +349,10 @@ _CODES = (
          "Both rulesets have the same rules whose match the packet's header does not decide, with the same rules around them. Whatever is "
          "true of such a packet, both do the same with it, so it is no difference.",
          "None needed; --interface, --address, --ipset or --assume settle what is undecided."),
+    Code("N2P510", _W, "documents leave open what becomes of packets",
+         "The host has rules for these packets, and the documents of the API or the CNI do not say what the policies make of them (under "
+         "`kubernetes`: protocols other than TCP, UDP and SCTP). They are outside the verdict.",
+         "Name the CNI by --cni: it says more than the portable core."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in sorted(_CODES, key=lambda each: each.code)}

@@ -508,6 +508,13 @@ EXAMPLES: Mapping[str, Example] = {
         at=GEOIP,
         command="diff",
     ),
+    "N2P510": Example(
+        _filter(ESTABLISHED, HTTPS, "-A INPUT -p gre -j ACCEPT"),
+        ("policy.yaml",),
+        {"policy.yaml": _policy("- ports: [{port: 443}]")},
+        at="-A INPUT -p gre",
+        command="verify",
+    ),
 }
 """Code to example; in the order of the catalogue."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ipt2np.cni.base import EXTERNAL, SOURCE_CLASSES, Cluster, Reading
 from ipt2np.findings import Difference, Finding
@@ -34,6 +34,8 @@ class _Cause:
     rules: list[Rule] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
     packets: dict[str, PacketSet] = field(default_factory=dict)
+    unsaid: bool = False
+    """True where the target's documents leave open what becomes of the packets."""
 
 
 def disagreements(
@@ -55,16 +57,16 @@ def disagreements(
         (Difference.OPENS, refusing, "allow"),
         (Difference.CLOSES, accepting, "deny"),
     ):
-        differing = {}
-        for name in SOURCE_CLASSES:
-            reading = readings[name]
-            differs = ~reading.admits if effect is Difference.CLOSES else reading.admits
-            # External sources are explained whatever the documents leave open, as the proof asks.
-            differing[name] = differs & classes[name] - (
-                decision.space.nothing if name == EXTERNAL else reading.undefined
-            )
+        differs = {
+            name: classes[name] & (~each.admits if effect is Difference.CLOSES else each.admits)
+            for name, each in readings.items()
+        }
         acting = [each for each in rules if each.action == action]
-        causes += _causes(effect, entries, differing, acting)
+        said = {name: packets - readings[name].undefined for name, packets in differs.items()}
+        causes += _causes(effect, entries, said, acting)
+        # What documents leave open is outside every verdict; of external sources it is told.
+        unsaid = {EXTERNAL: differs[EXTERNAL] & readings[EXTERNAL].undefined}
+        causes += (replace(cause, unsaid=True) for cause in _causes(effect, entries, unsaid, acting))
     return [
         *(_finding(decision, cause) for cause in causes),
         *_unknown_families(decision, readings, rules, classes),
@@ -106,7 +108,7 @@ def _causes(
 
 def _finding(decision: Decision, cause: _Cause) -> Finding:
     opens = cause.effect is Difference.OPENS
-    code = "N2P502" if opens else "N2P501"
+    code = "N2P510" if cause.unsaid else "N2P502" if opens else "N2P501"
     whose = EXTERNAL if EXTERNAL in cause.packets else next(iter(cause.packets))
     what = _told(decision, cause.packets[whose]) + ("" if whose == EXTERNAL else f" ({whose}s)")
     verb = "refuses" if opens else "accepts"
@@ -129,9 +131,14 @@ def _finding(decision: Decision, cause: _Cause) -> Finding:
         ),
         (decision.rulesets[0].file, 0),
     )
+    told = (
+        f"documents leave open what becomes of {what}, which {who}"
+        if cause.unsaid
+        else f"the policy {'admits' if opens else 'refuses'} {what}, which {who}; {_by(cause, opens)}"
+    )
     return Finding(
         code,
-        f"the policy {'admits' if opens else 'refuses'} {what}, which {who}; {_by(cause, opens)}",
+        told,
         remedy(code),
         tuple(cause.rules),
         file="" if cause.rules else place[0],
