@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 import typer
 
 from ipt2np.cli.accept import accept
@@ -38,12 +41,14 @@ def main(
     """Turn the packet filter of a legacy Linux host (iptables-save) into Kubernetes network policy, and prove it."""
 
 
-app.command()(convert)
-app.command()(verify)
-app.command()(diff)
-app.command()(accept)
-app.command()(cnis)
-app.command()(rule)
+def _add(command: Callable[..., None]) -> None:
+    """Adds a command; its help is its docstring with each paragraph on one line, which fits every terminal."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    app.command(help="\n\n".join(" ".join(each.split()) for each in paragraphs))(command)
+
+
+for _command in (convert, verify, diff, accept, cnis, rule):
+    _add(_command)
 
 
 def run() -> None:

@@ -77,6 +77,15 @@ OtherFamilyOption = Annotated[
     ),
 ]
 
+ScopeOption = Annotated[
+    Whose,
+    typer.Option(
+        rich_help_panel=OBJECT,
+        help="Whose filter it is to be: that of the pods that replace the host, or of the host itself where it stays as a "
+        "node (calico, cilium, antrea).",
+    ),
+]
+
 
 @dataclass(frozen=True)
 class HostDumps:
@@ -229,14 +238,7 @@ class ClusterFacts(Addresses):
 class Selection:
     """Whose policy it is."""
 
-    scope: Annotated[
-        Whose,
-        typer.Option(
-            rich_help_panel=OBJECT,
-            help="Whose filter it is to be: that of the pods that replace the host, or of the host itself where it stays as a "
-            "node (calico, cilium, antrea).",
-        ),
-    ] = Whose.POD
+    scope: ScopeOption = Whose.POD
     name: Annotated[
         str | None,
         typer.Option(
@@ -344,11 +346,3 @@ class PolicyFacts(Addresses):
             help="The number that a port's name has in the pods, such as http=8080/tcp.",
         ),
     ] = None
-    scope: Annotated[
-        Whose,
-        typer.Option(
-            rich_help_panel=OBJECT,
-            help="Whose filter it is to be: that of the pods that replace the host, or of the host itself where it stays as a "
-            "node (calico, cilium, antrea).",
-        ),
-    ] = Whose.POD

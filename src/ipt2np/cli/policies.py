@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ipt2np.cli.options import HostFacts, PolicyFacts
+from ipt2np.cli.options import HostFacts, PolicyFacts, Whose
 
 if TYPE_CHECKING:
     from ipt2np.conversion import Options
@@ -23,7 +23,9 @@ def policies_of(texts: Sequence[tuple[bytes, str]], about: PolicyFacts) -> Polic
     return policies_in(texts, about.cni, about.namespace or "default", _ports(about))
 
 
-def options_for(policies: Policies, about: PolicyFacts, host: HostFacts, facts: Facts) -> Options:
+def options_for(
+    policies: Policies, about: PolicyFacts, host: HostFacts, facts: Facts, scope: Whose = Whose.POD
+) -> Options:
     """Whose traffic is meant, and what is known of the cluster and the host."""
     from ipt2np import __version__
     from ipt2np.cli.arguments import labels_of
@@ -48,7 +50,7 @@ def options_for(policies: Policies, about: PolicyFacts, host: HostFacts, facts: 
     return Options(
         identity=Identity(about.name or first, namespace, labels),
         cni=policies.cni.name,
-        scope=Scope(about.scope.value),
+        scope=Scope(scope.value),
         assumptions=assumptions_of(host),
         facts=facts,
         cluster=cluster_of(about),

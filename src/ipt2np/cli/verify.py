@@ -18,7 +18,9 @@ from ipt2np.cli.options import (
     OtherFamilyOption,
     PolicyFacts,
     Rules,
+    ScopeOption,
     Telling,
+    Whose,
 )
 from ipt2np.cli.output import progress
 
@@ -38,6 +40,7 @@ def verify(
     about: PolicyFacts,
     host: HostFacts,
     telling: Telling,
+    scope: ScopeOption = Whose.POD,
     other_family: OtherFamilyOption = Other.DENY,
     fail_on: FailOnOption = FailOn.ERROR,
 ) -> None:
@@ -78,7 +81,7 @@ def verify(
             facts = facts_of(host, dumps)
             given = read_rulesets(rules, dumps)
             policies = policies_of(read_texts(policy), about)
-            options = options_for(policies, about, host, facts)
+            options = options_for(policies, about, host, facts, scope)
             options = replace(options, other_family=OtherFamily(other_family.value))
             told("Deciding, proving …")
             found = verified(given.rulesets, policies, options, given.also)
