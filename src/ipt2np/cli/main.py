@@ -53,7 +53,11 @@ for _command in (convert, verify, diff, accept, cnis, rule):
 
 def run() -> None:
     """The entry point: exit codes 0 done, 1 a finding at or above --fail-on, 2 bad input or usage, 3 internal error."""
-    app()
+    try:
+        app()
+    except KeyboardInterrupt:  # outside of what a command does itself
+        typer.echo("interrupted; nothing was written", err=True)
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":
