@@ -54,21 +54,26 @@ def access(
 ) -> Iterator[Access]:
     """The ``packets`` of each class by both sides' answers, but for what both refuse.
 
-    Of pods and nodes only that is given in which they are treated unlike external sources.
+    Of pods and nodes that is given in which they are treated unlike external sources, and what no external source can send.
     """
     space = packets[EXTERNAL].space
     for name in SOURCE_CLASSES:
         mine = packets[name]
         if name != EXTERNAL:
-            mine &= _unlike(before[name], before[EXTERNAL]) | _unlike(after[name], after[EXTERNAL])
+            mine &= (
+                _unlike(before[name], before[EXTERNAL])
+                | _unlike(after[name], after[EXTERNAL])
+                | ~packets[EXTERNAL]
+            )
         if not mine:
             continue
         now = after[name].parts(space)
         for was, of_before in before[name].parts(space).items():
             for answer, of_after in now.items():
-                if name == EXTERNAL and was is answer is Answer.REFUSED:
-                    continue
                 some = mine & of_before & of_after
+                if was is answer is Answer.REFUSED:
+                    # That is what holds of all that is not listed; a pod's or node's is said where external sources differ.
+                    some = space.nothing if name == EXTERNAL else some & packets[EXTERNAL]
                 if some:
                     yield Access(name, was, answer, some)
 

@@ -11,6 +11,7 @@ from ipt2np.proof.prove import ProvenDifference, impossible_sources
 from ipt2np.reporting import plain
 from ipt2np.reporting.conversionreport import named, ruleset_files
 from ipt2np.reporting.report import SCHEMA, Report, SourceFile
+from ipt2np.reporting.verificationreport import place
 from ipt2np.reporting.words import COMPARED
 from ipt2np.review.comparing import Behind, Comparison, HostSide, PolicySide, Side
 from ipt2np.rules.model import Ruleset
@@ -22,12 +23,16 @@ def comparison_report(
 ) -> Report:
     """The report of a comparison; ``texts`` are the lines of rulesets' files by their names."""
 
+    # Objects of both sides may have the same name.
+    both = all(isinstance(side, PolicySide) for side in found.sides)
+    pointed = ("A:", "B:") if both else ("", "")
+
     def behind(each: ProvenDifference, part: Box) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         lines: list[dict[str, Any]] = []
         pointers: list[str] = []
         for number, of_side in enumerate(behind_sides(found, each, part)):
             lines += [{**place, "side": number} for place in plain.lines(of_side.rules)]
-            pointers += [rule.pointer for rule in of_side.pointed]
+            pointers += [pointed[number] + rule.pointer for rule in of_side.pointed]
         return lines, tuple(dict.fromkeys(pointers))
 
     rulesets = [ruleset for side in found.sides for ruleset in _rulesets(side)]
@@ -56,11 +61,9 @@ def comparison_report(
         "access": list(plain.accesses(found.access, impossible_sources(found.reference))),
         "findings": [plain.finding(each) for each in found.findings],
         "places": {
-            rule.pointer: {
-                "file": rule.manifest.file,
-                **dict(zip(("line", "end"), rule.manifest.span(rule.path), strict=True)),
-            }
-            for side in policies
+            pointed[number] + rule.pointer: {"side": number, **place(rule)}
+            for number, side in enumerate(found.sides)
+            if isinstance(side, PolicySide)
             for rule in side.rules
         },
     }

@@ -33,10 +33,10 @@ def verification_report(
         "objects": [named(each.object) for each in found.policies.manifests],
     }
     data["input"]["policies"] = [file.name for file in found.policies.files]
-    data["places"] = {rule.pointer: _place(rule) for rule in found.rules}
+    data["places"] = {rule.pointer: place(rule) for rule in found.rules}
     return Report(data, (*ruleset_files(decision.rulesets, texts or {}), *found.policies.files))
 
 
-def _place(rule: PolicyRule) -> dict[str, Any]:
+def place(rule: PolicyRule) -> dict[str, Any]:
     line, end = rule.manifest.span(rule.path)
     return {"file": rule.manifest.file, "line": line, "end": end}
