@@ -116,6 +116,7 @@
     };
   };
 
+  const WHO = { external: "a source outside the cluster", pod: "a pod", node: "a node" };
   const tellAnswer = (address, port) => {
     answer.replaceChildren();
     answer.hidden = !address || data.access.length === 0;
@@ -134,11 +135,10 @@
     }
     const table = element("table", "", "grid");
     const head = table.createTHead().insertRow();
-    for (const title of ["Service", "Before", "After", "As", ""]) {
+    for (const title of ["Service", "Before", "After", "As", "Compared"]) {
       const cell = element("th", title);
       cell.scope = "col";
-      if (title) head.append(cell);
-      else head.append(document.createElement("td"));
+      head.append(cell);
     }
     const body = table.createTBody();
     for (const { box, classes } of alike.values()) {
@@ -149,10 +149,14 @@
         cell.append(element("span", state, "st", state));
         row.append(cell);
       }
-      row.append(element("td", classes.join(", ")));
+      row.append(element("td", classes.map((name) => WHO[name] ?? name).join(", ")));
       row.append(element("td", box.before === box.after ? "same" : "differs"));
     }
-    answer.append(table, element("p", port ? "For that port; clear it to see every service." : "Everything else is refused before and after."));
+    answer.append(table);
+    if (boxes.some((box) => box.source_class in WHO && box.source_class !== "external")) {
+      answer.append(element("p", "Of pods and nodes that is told in which they are treated unlike a source outside the cluster."));
+    }
+    answer.append(element("p", port ? "For that port; clear it to see every service." : "Everything else is refused before and after."));
   };
 
   const showPicture = (address, port) => {

@@ -21,13 +21,13 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from ipt2np.packets import AddressSet
+from ipt2np.packets.intervals import ADDRESS_BITS, address_text
 from ipt2np.reporting.htmllines import FATES, Link, Listing, Places, finding_lines, listings, places
 from ipt2np.reporting.htmlpicture import (
     SHOWN_COLUMNS,
     SHOWN_ROWS,
     Picture,
     TooLarge,
-    family_of,
     picture,
 )
 from ipt2np.reporting.report import Report
@@ -90,22 +90,30 @@ class _Lists:
     def _named(self, cidrs: tuple[str, ...]) -> Sources:
         if not cidrs:
             return Sources("nobody")
-        family = family_of(cidrs)
-        missing = (~AddressSet.cidrs(*cidrs)).to_cidrs()
+        around, missing = _around(AddressSet.cidrs(*cidrs))
         if not missing:
-            return Sources(f"any IPv{family}")
+            return Sources(around)
         fewer = len(missing) < len(cidrs)
-        if fewer and len(missing) <= SHOWN_SOURCES:
-            return Sources(f"any IPv{family} but {', '.join(missing)}")
-        if len(cidrs) <= SHOWN_SOURCES:
-            return Sources(", ".join(cidrs))
-        name = f"s{len(self.long) + 1}"
         listed = missing if fewer else cidrs
-        some = ", ".join(listed[:SHOWN_OF_LONG])
-        head = f"any IPv{family} but " if fewer else ""
-        title = f"any IPv{family} but {len(listed)} blocks" if fewer else f"{len(listed)} blocks of IPv{family}"
+        head = f"{around} but " if fewer else ""
+        if len(listed) <= SHOWN_SOURCES:
+            return Sources(head + ", ".join(listed))
+        name = f"s{len(self.long) + 1}"
+        blocks = _count(len(listed), "block")
+        title = f"{head}{blocks}" if fewer else f"{blocks} in {around}"
         self.long.append(LongList(name, title, ", ".join(listed)))
-        return Sources(head + some, len(listed) - SHOWN_OF_LONG, name)
+        return Sources(head + ", ".join(listed[:SHOWN_OF_LONG]), len(listed) - SHOWN_OF_LONG, name)
+
+
+def _around(addresses: AddressSet) -> tuple[str, list[str]]:
+    """The smallest network that holds all the addresses, and what of it is none of them."""
+    family, bits = addresses.family, ADDRESS_BITS[addresses.family]
+    first, last = addresses.ranges[0][0], addresses.ranges[-1][1]
+    length = bits - (first ^ last).bit_length()
+    network = first >> (bits - length) << (bits - length)
+    name = f"{address_text(network, family)}/{length}" if length else f"any IPv{family}"
+    whole = AddressSet(family, ((network, network + (1 << (bits - length)) - 1),))
+    return name, (whole - addresses).to_cidrs()
 
 
 def html(report: Report) -> str:
@@ -312,11 +320,10 @@ def _row_names(drawn: Picture | TooLarge | None, lists: _Lists) -> list[list[Sou
 def _links(lines: Sequence[Mapping[str, Any]], where: Places) -> list[tuple[str, Link | None]]:
     """Each line as it is told, with the link to it where the report shows it."""
     several = len({(each.get("side"), each.get("file")) for each in lines}) > 1
-    result = []
-    for each in lines:
-        name = f"{each['file']}:{each['line']}" if several else str(each["line"])
-        result.append((name, where.line(each)))
-    return result
+    return [
+        (f"{where.short(each['file'])}:{each['line']}" if several else str(each["line"]), where.line(each))
+        for each in lines
+    ]
 
 
 def _difference(
@@ -355,7 +362,8 @@ def _columns(data: Mapping[str, Any], files: Sequence[Listing]) -> list[dict[str
     """The one or two columns of files."""
     names = _side_names(data)
     if "sides" in data:
-        titles = [f"{side['kind']} {name}" for side, name in zip(data["sides"], names, strict=True)]
+        said = zip(("Before", "After"), data["sides"], names, strict=True)
+        titles = [f"{when}: {side['kind']} {name}" for when, side, name in said]
     else:
         titles = ["Ruleset", "Policy"]
     found = [

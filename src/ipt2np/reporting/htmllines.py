@@ -65,6 +65,12 @@ class Places:
         """The file's position; None where the report has no text of it."""
         return self.by_name.get((side, name), self.by_name.get((None, name)))
 
+    def short(self, name: str) -> str:
+        """The name without its folders where no other file of the report is called the same."""
+        short = name.rpartition("/")[2]
+        alike = {file.name for file in self.files if file.name.rpartition("/")[2] == short}
+        return short if alike == {name} else name
+
     def line(self, place: Mapping[str, Any]) -> Link | None:
         """The link to a ``{"file", "line"}``; None where the report does not show that line."""
         file = self.file(str(place.get("file", "")), place.get("side"))

@@ -346,10 +346,13 @@ def protocol_ranges(text: str) -> tuple[Range, ...]:
     return merged(ranges)
 
 
-def _order(atoms: Sequence[_Atom]) -> tuple[int, Range, Range, Range]:
-    """Where a column stands: TCP, UDP, SCTP, ICMP, then everything else by number; ports ascending."""
+def _order(atoms: Sequence[_Atom]) -> tuple[bool, tuple[int, Range, Range, Range]]:
+    """Where a column stands: TCP, UDP, SCTP, ICMP, then others by number, ports ascending; what has no one name last."""
     ranks = {6: 0, 17: 1, 132: 2, 1: 3, 58: 4}
-    return min((ranks.get(each.protocols[0], 5), each.protocols, each.first, each.second) for each in atoms)
+    unnamed = any(each.protocols[0] != each.protocols[1] for each in atoms)
+    return unnamed, min(
+        (ranks.get(each.protocols[0], 5), each.protocols, each.first, each.second) for each in atoms
+    )
 
 
 def services_text(atoms: Sequence[_Atom]) -> str:
