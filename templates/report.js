@@ -7,7 +7,7 @@
   const status = byId("status");
   const answer = byId("answer");
   const data = JSON.parse(byId("data").textContent);
-  const everything = { error: "" };
+  let problem = "";
 
   // Addresses are BigInt: an IPv6 address does not fit in a number.
   const parseIPv4 = (text) => {
@@ -103,13 +103,13 @@
       const value = parse(text);
       if (value === null) {
         field.setAttribute("aria-invalid", "true");
-        everything.error ||= `${text} is no ${name}: for example ${example}`;
+        problem ||= `${text} is no ${name}: for example ${example}`;
         return null;
       }
       field.removeAttribute("aria-invalid");
       return value;
     };
-    everything.error = "";
+    problem = "";
     return {
       port: read("port", parsePort, "443, 443/tcp, 8000-8080 or icmp"),
       address: read("address", parseAddress, "10.1.2.3 or 2001:db8::1"),
@@ -195,9 +195,9 @@
     for (const line of root.querySelectorAll(".kept-in-sight")) line.classList.remove("kept-in-sight");
     showPicture(address, port);
     tellAnswer(address, port);
-    status.classList.toggle("wrong", everything.error !== "");
-    if (everything.error) {
-      status.textContent = everything.error;
+    status.classList.toggle("wrong", problem !== "");
+    if (problem) {
+      status.textContent = problem;
       return;
     }
     const off = (name) => root.classList.contains("no-" + name);
@@ -216,8 +216,13 @@
       shown = lines.filter((line) => !off([...line.classList].find((name) => name.startsWith("f-"))?.slice(2) ?? "none")).length;
       tell(lines, shown, "line");
     }
-    if (address && !answer.hidden) parts.unshift(`${address.text} may reach ${count(answer.querySelectorAll("tbody tr").length, "service")}, listed above the picture`);
-    status.textContent = parts.length ? "Showing " + parts.join(", ") + "." : "";
+    const told = [];
+    if (address && !answer.hidden) {
+      const services = answer.querySelectorAll("tbody tr").length;
+      told.push(services ? `${address.text} may reach ${count(services, "service")}, listed above the picture.` : `${address.text} reaches nothing.`);
+    }
+    if (parts.length) told.push(`Showing ${parts.join(", ")}.`);
+    status.textContent = told.join(" ");
   };
 
   // A link may lead to a line that a filter hides: it is shown again.

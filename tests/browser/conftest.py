@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .pages import Opened
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-
-    from .pages import Opened
 
 _HERE = Path(__file__).parent
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -61,8 +61,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
     """Opens a report from disk; at the end of the test nothing may have been fetched and nothing complained."""
-    from .pages import Opened
-
     made: list[Opened] = []
 
     def open_report(text: str, name: str = "report.html", **options: object) -> Opened:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,6 +16,9 @@ from tests.reporting import reports
 from tests.reporting.test_html import HOSTILE
 
 from .pages import Opened
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 Open = Callable[..., Opened]
 
@@ -298,7 +302,7 @@ def test_comments_names_and_prefixes_of_a_dump_stay_text(opened: Open) -> None:
     assert hostile in shown.page.inner_text(".ruled >> nth=0")
 
 
-def test_the_policy_of_the_page_stops_what_is_not_its_own(browser: Any, tmp_path: Any) -> None:
+def test_the_policy_of_the_page_stops_what_is_not_its_own(browser: Browser, tmp_path: Path) -> None:
     """The same page with a script put into it by other means does not run it."""
     text = html(reports.of_shop()).replace(
         "</body>",
@@ -362,15 +366,16 @@ def test_the_filters_are_reached_and_used_by_keyboard(shop: Opened) -> None:
 @pytest.mark.parametrize(
     ("kind", "scheme"), [("conversion", "light"), ("conversion", "dark"), ("diff", "light")]
 )
-def test_axe_has_nothing_serious_to_say(browser: Any, tmp_path: Any, scheme: str, kind: str) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+def test_axe_has_nothing_serious_to_say(browser: Browser, tmp_path: Path, scheme: str, kind: str) -> None:
     report = reports.as_diff(reports.of_shop()) if kind == "diff" else reports.of_shop()
     path = tmp_path / "report.html"
     path.write_text(html(report), encoding="utf-8")
     # axe puts its own script and style into the page.
     shown = Opened.of(browser, path, bypass_csp=True, color_scheme=scheme)
     shown.ask("address", "10.1.2.3")
-    found = axe.run(shown.page).response["violations"]
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = Axe().run(shown.page).response["violations"]
     assert [
         (each["id"], node["html"][:200], node["failureSummary"])
         for each in found

@@ -205,6 +205,28 @@ def test_who_accepted_what_and_why_is_told() -> None:
     assert text.count("<strong>Accepted</strong> by &lt;ops&gt; until 2031-01-31: known &amp; wanted") == 2
 
 
+def test_of_several_findings_of_one_code_a_difference_names_the_one_about_its_line() -> None:
+    data = reports.changed(reports.of_shop())
+    data["findings"] = [
+        {
+            "code": "N2P501",
+            "severity": "warning",
+            "file": "shop.v4",
+            "line": line,
+            "message": f"m{line}",
+            "remedy": "r",
+        }
+        for line in (9, 10)
+    ]
+    for each, line in zip(data["proof"]["differences"], (10, 9), strict=False):
+        each |= {"findings": ["N2P501"], "lines": [{"file": "shop.v4", "line": line}]}
+    text = html(Report(data, reports.of_shop().files))
+    assert re.findall(r'<span class="k">Why</span> <a href="#(n\d)">N2P501</a> (m\d+)', text)[:2] == [
+        ("n2", "m10"),
+        ("n1", "m9"),
+    ]
+
+
 def test_a_long_list_of_sources_stands_once_and_in_full() -> None:
     rules = "\n".join(f"-A INPUT -s 198.51.{n}.64/26 -p tcp -m tcp --dport 80 -j ACCEPT" for n in range(100))
     text = html(
