@@ -256,7 +256,14 @@
     apply();
     if (!answer.hidden) answer.focus();
   });
-  form.addEventListener("reset", () => setTimeout(apply));
+  form.addEventListener("reset", (event) => {
+    event.preventDefault();
+    for (const field of form.querySelectorAll("input")) {
+      if (field.type === "checkbox") field.checked = true;
+      else field.value = "";
+    }
+    apply();
+  });
   form.addEventListener("change", apply);
   reveal(location.hash.slice(1));
 })();

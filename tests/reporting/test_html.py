@@ -8,9 +8,12 @@ import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from ipt2np.cli.main import app
 from ipt2np.reporting.html import html
 from ipt2np.reporting.report import Report, SourceFile
 from tests.reporting import reports
@@ -186,7 +189,7 @@ def test_every_rule_stands_there_with_its_fate() -> None:
     for entry in report.data["ledger"]:
         file = [file.name for file in report.files].index(entry["file"])
         assert re.search(
-            rf'<div class="l f-{entry["fate"]}" id="f{file}-{entry["line"]}">.*?<span class="f">{entry["fate"]}<',
+            rf'<div class="l f-{entry["fate"]}(?: d-\w+)?" id="f{file}-{entry["line"]}">.*?<span class="f">{entry["fate"]}<',
             text,
         )
 
@@ -254,8 +257,40 @@ def test_a_difference_of_two_rulesets_of_one_name_points_into_both() -> None:
     assert '<a href="#f0-8" aria-label="shop.v4 line 8">' in text
     assert '<a href="#f1-9" aria-label="shop.v4 line 9">' in text
     first, second = text.partition('id="pane-1"')[::2]
-    assert re.search(r'id="f0-8">.*href="#d1"', first)
-    assert re.search(r'id="f1-9">.*href="#d1"', second)
+    assert re.search(r'id="f0-8">.*href="#f1-9".*href="#d1"', first)
+    assert re.search(r'id="f1-9">.*href="#f0-8".*href="#d1"', second)
+
+
+def test_a_line_behind_a_difference_shows_its_effect() -> None:
+    report = reports.of_shop()
+    text = html(report)
+    for number, each in enumerate(report.data["proof"]["differences"], start=1):
+        for place in each["lines"]:
+            file = [file.name for file in report.files].index(place["file"])
+            line = re.search(rf'<div class="([^"]*)" id="f{file}-{place["line"]}">(.*?)</div>', text)
+            assert line is not None
+            assert f"d-{each['effect']}" in line[1]
+            assert f'href="#d{number}"' in line[2]
+
+
+def test_the_command_line_writes_the_page(tmp_path: Path) -> None:
+    out = tmp_path / "report.html"
+    done = CliRunner().invoke(
+        app,
+        [
+            "convert",
+            str(reports.FOLDER / "web-server.v4"),
+            "--report",
+            str(out),
+            "-o",
+            str(tmp_path / "p.yaml"),
+            "-q",
+        ],
+    )
+    assert done.exit_code == 0
+    text = out.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>\n")
+    assert "web-server" in content(text, "h1")[0]
 
 
 def test_the_report_is_the_same_for_the_same_input() -> None:

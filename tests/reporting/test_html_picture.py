@@ -126,7 +126,7 @@ def test_services_are_named_as_people_name_them() -> None:
     assert labels(
         one(protocol="any", ports="any", source_ports="any", source=["10.0.0.0/8"]),
         one(protocol="tcp", ports="22", source_ports="any", source=["11.0.0.0/8"]),
-    ) == ["tcp 22", "any protocol but tcp; tcp 0-21,23-65535"]
+    ) == ["tcp 22", "tcp 0-21,23-65535; any protocol but tcp"]
 
 
 def test_icmp_is_told_apart_under_a_box_of_every_protocol() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 from ipt2np.reporting.report import Report, SourceFile
@@ -38,6 +39,8 @@ class Line:
     more_links: int
     notes: tuple[Link, ...]
     """To the differences and findings that point here."""
+    effect: str
+    """``opens`` or ``closes`` where the line is behind such a difference; empty elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,10 @@ class Places:
     def file(self, name: str, side: int | None = None) -> int | None:
         """The file's position; None where the report has no text of it."""
         return self.by_name.get((side, name), self.by_name.get((None, name)))
+
+    def side(self, link: Link) -> int:
+        """The column of the line that a link leads to."""
+        return self.sides[int(link.target[1:].partition("-")[0])]
 
     def short(self, name: str) -> str:
         """The name without its folders where no other file of the report is called the same."""
@@ -119,6 +126,7 @@ class _Marks:
     fates: set[str] = field(default_factory=set)
     links: dict[Link, None] = field(default_factory=dict)
     notes: dict[Link, None] = field(default_factory=dict)
+    effects: set[str] = field(default_factory=set)
 
 
 def listings(report: Report, where: Places) -> tuple[Listing, ...]:
@@ -146,10 +154,16 @@ def listings(report: Report, where: Places) -> tuple[Listing, ...]:
         file, first, last = where.pointers[pointer]
         for number in range(first, last + 1):
             inside.setdefault(f"f{file}-{number}", set()).update(fates)
-    for note, lines, pointers in _notes(report.data):
-        for target in dict.fromkeys([*map(where.line, lines), *map(where.pointer, pointers)]):
-            if target is not None:
-                mark(target).notes[note] = None
+    for note, effect, lines, pointers in _notes(report.data):
+        targets = dict.fromkeys([*map(where.line, lines), *map(where.pointer, pointers)])
+        found = [target for target in targets if target is not None]
+        for target in found:
+            mark(target).notes[note] = None
+            mark(target).effects.add(effect)
+        if "sides" in report.data:
+            for one, other in combinations(found, 2):
+                if where.side(one) != where.side(other):
+                    mark(one).links[other] = mark(other).links[one] = None
     return tuple(
         Listing(
             file.name,
@@ -178,6 +192,7 @@ def _line(
         links[:SHOWN_LINKS],
         max(0, len(links) - SHOWN_LINKS),
         tuple(found.notes) if found else (),
+        next((effect for effect in ("opens", "closes") if found and effect in found.effects), ""),
     )
 
 
@@ -187,14 +202,14 @@ def _rank(fate: str) -> int:
 
 def _notes(
     data: Mapping[str, Any],
-) -> Iterable[tuple[Link, Sequence[Mapping[str, Any]], Sequence[str]]]:
-    """Differences and findings, with the lines and pointers that they are about."""
+) -> Iterable[tuple[Link, str, Sequence[Mapping[str, Any]], Sequence[str]]]:
+    """Differences and findings, the effect of the former, with the lines and pointers that they are about."""
     for number, each in enumerate(data.get("proof", {}).get("differences", ()), start=1):
         link = Link(f"d{number}", f"D{number}", f"difference {number}: {each['effect']}")
-        yield link, each.get("lines", ()), each.get("pointers", ())
+        yield link, each["effect"], each.get("lines", ()), each.get("pointers", ())
     for number, each in enumerate(data.get("findings", ()), start=1):
         link = Link(f"n{number}", str(each["code"]), f"{each['severity']} {each['code']}")
-        yield link, finding_lines(each), each.get("pointers", ())
+        yield link, "", finding_lines(each), each.get("pointers", ())
 
 
 def finding_lines(finding: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

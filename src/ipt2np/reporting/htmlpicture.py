@@ -347,18 +347,20 @@ def protocol_ranges(text: str) -> tuple[Range, ...]:
 
 
 def _order(atoms: Sequence[_Atom]) -> tuple[bool, tuple[int, Range, Range, Range]]:
-    """Where a column stands: TCP, UDP, SCTP, ICMP, then others by number, ports ascending; what has no one name last."""
+    """Where a column stands: as its first atom does; what has no one name last."""
+    return any(each.protocols[0] != each.protocols[1] for each in atoms), min(map(_place, atoms))
+
+
+def _place(atom: _Atom) -> tuple[int, Range, Range, Range]:
+    """TCP, UDP, SCTP, ICMP, then others by number; ports ascending."""
     ranks = {6: 0, 17: 1, 132: 2, 1: 3, 58: 4}
-    unnamed = any(each.protocols[0] != each.protocols[1] for each in atoms)
-    return unnamed, min(
-        (ranks.get(each.protocols[0], 5), each.protocols, each.first, each.second) for each in atoms
-    )
+    return ranks.get(atom.protocols[0], 5), atom.protocols, atom.first, atom.second
 
 
 def services_text(atoms: Sequence[_Atom]) -> str:
     """Services in words: ``tcp 22,443; udp 53; icmp 8``."""
     by_protocol: dict[Range, list[_Atom]] = {}
-    for atom in atoms:
+    for atom in sorted(atoms, key=_place):
         by_protocol.setdefault(atom.protocols, []).append(atom)
     by_detail: dict[str, list[Range]] = {}
     for protocols, some in by_protocol.items():

@@ -74,7 +74,10 @@ def view(report: Report) -> dict[str, Any]:
 
 def _title(data: Mapping[str, Any]) -> str:
     name = data.get("summary", {}).get("name") or ", ".join(_file_names(data))
-    return f"{_TITLES.get(data['command'], data['command'])} of {name}" if name else _TITLES[data["command"]]
+    title = _TITLES.get(data["command"], str(data["command"]))
+    if not name:
+        return title
+    return f"{title}: {name}" if "sides" in data else f"{title} of {name}"
 
 
 def _file_names(data: Mapping[str, Any]) -> list[str]:
@@ -94,6 +97,7 @@ def _side_names(data: Mapping[str, Any]) -> tuple[str, str]:
 def _summary(data: Mapping[str, Any]) -> dict[str, Any]:
     """The verdict and every sum of the head of the page."""
     verdict = data.get("proof", {}).get("verdict", "")
+    by_class = data.get("proof", {}).get("by_class", {})
     given = data.get("summary", {})
     fates = Counter(str(each["fate"]) for each in data.get("ledger", ()))
     known = [fate for fate in FATES if fates[fate]]
@@ -109,11 +113,11 @@ def _summary(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "text": given.get("verdict_text") or verdict,
-        "meaning": _MEANINGS.get(verdict, ""),
+        "meaning": "" if "sides" in data else _MEANINGS.get(verdict, ""),
         "about": given.get("about", ""),
         "inside": given.get("inside", ""),
         "policies": data.get("input", {}).get("policies", ()),
-        "by_class": data.get("proof", {}).get("by_class", {}),
+        "by_class": {} if len(by_class) > 2 and set(by_class.values()) == {verdict} else by_class,
         "rules": total or given.get("rules"),
         "fates": [(fate, fates[fate]) for fate in order],
         "bars": bars,
