@@ -74,6 +74,7 @@ docs: $(HAVE_TEST) ## Write the pages that follow from the code
 .PHONY: bench
 bench: $(HAVE_TEST) ## Run the benchmarks
 	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python benchmarks/page.py
 
 .PHONY: clean
 clean: ## Remove .venv and everything built

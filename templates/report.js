@@ -179,6 +179,7 @@
         columns.forEach((visible, place) => { row.cells[place + 1].hidden = !visible; });
       }
     }
+    for (const body of picture.tBodies) body.hidden = Boolean(address) && ![...body.rows].some((row) => found.has(row.id));
   };
 
   const apply = () => {

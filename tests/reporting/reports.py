@@ -122,7 +122,7 @@ def changed(report: Report) -> dict[str, Any]:
 STRUCTURE = frozenset(
     {
         "command", "source", "source_class", "protocol", "ports", "source_ports", "icmp", "before", "after", "effect",
-        "severity", "fate", "verdict", "emitted", "pointers", "code", "role", "kind", "by_class",
+        "severity", "fate", "verdict", "code", "role", "kind", "by_class",
     }
 )  # fmt: skip
 """Keys whose values are words of the schema, not of an input."""
@@ -134,10 +134,12 @@ def with_texts(report: Report, text: Callable[[str], str]) -> Report:
     def renewed(value: Any, key: str) -> Any:
         if isinstance(value, Mapping):
             if key == "places":
-                return {name: renewed(place, "place") for name, place in value.items()}
+                return {text(name) + name: renewed(place, "place") for name, place in value.items()}
             return {name: renewed(each, name) for name, each in value.items()}
         if isinstance(value, list | tuple):
             return [renewed(each, key) for each in value]
+        if key in ("emitted", "pointers"):
+            return text(value) + value
         return text(value) if isinstance(value, str) and key not in STRUCTURE else value
 
     return Report(

@@ -17,6 +17,7 @@ from ipt2np.cli.main import app
 from ipt2np.reporting.html import html
 from ipt2np.reporting.report import Report, SourceFile
 from tests.reporting import reports
+from tests.sample_hosts import FOLDER
 
 Shape = list[tuple[str, tuple[tuple[str, bool], ...]]]
 
@@ -279,7 +280,7 @@ def test_the_command_line_writes_the_page(tmp_path: Path) -> None:
         app,
         [
             "convert",
-            str(reports.FOLDER / "web-server.v4"),
+            str(FOLDER / "web-server.v4"),
             "--report",
             str(out),
             "-o",

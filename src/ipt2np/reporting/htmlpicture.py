@@ -13,6 +13,7 @@ from typing import Any
 
 from ipt2np.packets import AddressSet
 from ipt2np.packets.intervals import Range, complement, merged
+from ipt2np.reporting.htmlsources import addresses, family_of
 from ipt2np.rules.names import PROTOCOLS, protocol_name
 
 SHOWN_ROWS = 60
@@ -20,7 +21,7 @@ SHOWN_COLUMNS = 32
 FEW_PROTOCOLS = 6
 """All protocols but so many are named by those that are missing."""
 MOST_BLOCKS = 400_000
-"""Source blocks, in all boxes together, beyond which no picture is drawn."""
+"""Source blocks, in all lists of them together, beyond which no picture is drawn."""
 MOST_STEPS = 4_000_000
 """Cells of the whole grid of services and sources, and steps to find them, beyond which no picture is drawn."""
 
@@ -107,7 +108,7 @@ class _Atom:
 
 def picture(access: Sequence[Mapping[str, Any]]) -> Picture | TooLarge:
     """The grid of ``access``; ``TooLarge`` where drawing it would take long and nobody could read it."""
-    total = sum(len(box["source"]) for box in access)
+    total = sum(map(len, {tuple(box["source"]) for box in access}))
     if total > MOST_BLOCKS:
         return TooLarge(f"{total:,} source blocks are too many to draw")
     try:
@@ -209,11 +210,6 @@ def _bits(number: int) -> tuple[int, ...]:
     return tuple(result)
 
 
-def family_of(sources: Sequence[str]) -> int:
-    """4 or 6: the family of a list of CIDRs."""
-    return 6 if sources and ":" in sources[0] else 4
-
-
 def _blocks(
     access: Sequence[Mapping[str, Any]],
 ) -> Iterator[tuple[tuple[str, ...], str, int, tuple[int, ...]]]:
@@ -251,7 +247,7 @@ def _treated_alike(
         by_sources[sources] = by_sources.get(sources, 0) | 1 << number
     toggles: dict[int, int] = {}
     for sources, boxes in by_sources.items():
-        for low, high in AddressSet.cidrs(*sources).ranges:
+        for low, high in addresses(sources).ranges:
             toggles[low] = toggles.get(low, 0) ^ boxes
             toggles[high + 1] = toggles.get(high + 1, 0) ^ boxes
     result: dict[int, list[Range]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from socket import AF_INET, AF_INET6, inet_pton
 
 from ipt2np.packets import AddressSet
 from ipt2np.packets.intervals import ADDRESS_BITS, address_text
@@ -42,13 +43,18 @@ class SourceNames:
         """How to show the union of CIDRs of one family."""
         key = tuple(cidrs)
         if key not in self.shown:
-            self.shown[key] = self._named(key)
+            self.shown[key] = self._named(key, addresses(key)) if key else Sources("nobody")
         return self.shown[key]
 
-    def _named(self, cidrs: tuple[str, ...]) -> Sources:
-        if not cidrs:
-            return Sources("nobody")
-        around, missing = _around(AddressSet.cidrs(*cidrs))
+    def of_addresses(self, some: AddressSet) -> Sources:
+        """How to show addresses, of which there is one at least."""
+        key = tuple(some.to_cidrs())
+        if key not in self.shown:
+            self.shown[key] = self._named(key, some)
+        return self.shown[key]
+
+    def _named(self, cidrs: Sequence[str], some: AddressSet) -> Sources:
+        around, missing = _around(some)
         if not missing:
             return Sources(around)
         fewer = len(missing) < len(cidrs)
@@ -63,15 +69,32 @@ class SourceNames:
         return Sources(head + ", ".join(listed[:SHOWN_OF_LONG]), len(listed) - SHOWN_OF_LONG, name)
 
 
-def _around(addresses: AddressSet) -> tuple[str, list[str]]:
+def addresses(cidrs: Sequence[str]) -> AddressSet:
+    """The union of CIDRs of one family, as the report writes them: a long list takes a tenth of what ipaddress would."""
+    family = family_of(cidrs)
+    kind, bits = (AF_INET6, 128) if family == 6 else (AF_INET, 32)
+    ranges = []
+    for cidr in cidrs:
+        network, _, length = cidr.partition("/")
+        low = int.from_bytes(inet_pton(kind, network))
+        ranges.append((low, low | (1 << (bits - int(length))) - 1))
+    return AddressSet.of(family, ranges)
+
+
+def family_of(cidrs: Sequence[str]) -> int:
+    """4 or 6: the family of a list of CIDRs."""
+    return 6 if cidrs and ":" in cidrs[0] else 4
+
+
+def _around(some: AddressSet) -> tuple[str, list[str]]:
     """The smallest network that holds all the addresses, and what of it is none of them."""
-    family, bits = addresses.family, ADDRESS_BITS[addresses.family]
-    first, last = addresses.ranges[0][0], addresses.ranges[-1][1]
+    family, bits = some.family, ADDRESS_BITS[some.family]
+    first, last = some.ranges[0][0], some.ranges[-1][1]
     length = bits - (first ^ last).bit_length()
     network = first >> (bits - length) << (bits - length)
     name = f"{address_text(network, family)}/{length}" if length else f"any IPv{family}"
     whole = AddressSet(family, ((network, network + (1 << (bits - length)) - 1),))
-    return name, (whole - addresses).to_cidrs()
+    return name, (whole - some).to_cidrs()
 
 
 def counted(number: int, one: str, many: str = "") -> str:

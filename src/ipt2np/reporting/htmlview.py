@@ -137,7 +137,7 @@ def _row_names(drawn: Picture | TooLarge | None, lists: SourceNames) -> list[lis
     """How the sources of each row of each block of the picture are shown."""
     if not isinstance(drawn, Picture):
         return []
-    return [[lists.of(row.sources.to_cidrs()) for row in block.rows] for block in drawn.blocks]
+    return [[lists.of_addresses(row.sources) for row in block.rows] for block in drawn.blocks]
 
 
 def _links(lines: Sequence[Mapping[str, Any]], where: Places) -> list[tuple[str, Link | None]]:
