@@ -6,16 +6,17 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .pages import Opened
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext, ViewportSize
 
 _HERE = Path(__file__).parent
+SIZE: ViewportSize = {"width": 1400, "height": 900}
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -58,19 +59,35 @@ def browser() -> Iterator[Browser]:
         found.close()
 
 
-@pytest.fixture
-def opened(browser: Browser, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
-    """Opens a report from disk; at the end of the test nothing may have been fetched and nothing complained."""
-    made: list[Opened] = []
+@pytest.fixture(scope="session")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """A window of usual size, light, for the tests that ask for no other."""
+    made = browser.new_context(viewport=SIZE)
+    yield made
+    made.close()
 
-    def open_report(text: str, name: str = "report.html", **options: object) -> Opened:
-        path = tmp_path / name
+
+@pytest.fixture
+def opened(browser: Browser, window: BrowserContext, tmp_path: Path) -> Iterator[Callable[..., Opened]]:
+    """Opens a report from disk; at the end of the test nothing may have been fetched and nothing complained.
+
+    Options are those of a window of its own.
+    """
+    made: list[Opened] = []
+    own: list[BrowserContext] = []
+
+    def open_report(text: str, **options: Any) -> Opened:
+        path = tmp_path / "report.html"
         path.write_text(text, encoding="utf-8")
-        made.append(Opened.of(browser, path, **options))
+        if options:
+            own.append(browser.new_context(**{"viewport": SIZE, **options}))
+        made.append(Opened.of(own[-1] if options else window, path))
         return made[-1]
 
     yield open_report
     for each in made:
-        each.page.context.close()
+        each.page.close()
         assert each.requests == [each.address]
         assert each.complaints == []
+    for context in own:
+        context.close()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import BrowserContext, Page
 
 
 @dataclass
@@ -22,9 +22,8 @@ class Opened:
     """Errors of scripts and whatever was written to the console: violations of the page's policy are among that."""
 
     @classmethod
-    def of(cls, browser: Browser, path: Path, **options: Any) -> Opened:
-        """Opens the file, with options of a Playwright context."""
-        context = browser.new_context(**{"viewport": {"width": 1400, "height": 900}, **options})
+    def of(cls, context: BrowserContext, path: Path) -> Opened:
+        """Opens the file in a tab of its own."""
         page = context.new_page()
         opened = cls(page, path.as_uri(), [], [])
         page.on("request", lambda request: opened.requests.append(request.url))

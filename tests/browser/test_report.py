@@ -18,7 +18,7 @@ from tests.reporting.test_html import HOSTILE
 from .pages import Opened
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import BrowserContext
 
 Open = Callable[..., Opened]
 
@@ -302,7 +302,7 @@ def test_comments_names_and_prefixes_of_a_dump_stay_text(opened: Open) -> None:
     assert hostile in shown.page.inner_text(".ruled >> nth=0")
 
 
-def test_the_policy_of_the_page_stops_what_is_not_its_own(browser: Browser, tmp_path: Path) -> None:
+def test_the_policy_of_the_page_stops_what_is_not_its_own(window: BrowserContext, tmp_path: Path) -> None:
     """The same page with a script put into it by other means does not run it."""
     text = html(reports.of_shop()).replace(
         "</body>",
@@ -310,10 +310,10 @@ def test_the_policy_of_the_page_stops_what_is_not_its_own(browser: Browser, tmp_
     )
     path = tmp_path / "changed.html"
     path.write_text(text, encoding="utf-8")
-    shown = Opened.of(browser, path)
+    shown = Opened.of(window, path)
     assert shown.page.title() != "owned"
     assert len([each for each in shown.complaints if "Content Security Policy" in each]) >= 3
-    shown.page.context.close()
+    shown.page.close()
 
 
 # -- without script, by keyboard, by ear, on paper ------------------------------------------------------
@@ -366,12 +366,10 @@ def test_the_filters_are_reached_and_used_by_keyboard(shop: Opened) -> None:
 @pytest.mark.parametrize(
     ("kind", "scheme"), [("conversion", "light"), ("conversion", "dark"), ("diff", "light")]
 )
-def test_axe_has_nothing_serious_to_say(browser: Browser, tmp_path: Path, scheme: str, kind: str) -> None:
+def test_axe_has_nothing_serious_to_say(opened: Open, kind: str, scheme: str) -> None:
     report = reports.as_diff(reports.of_shop()) if kind == "diff" else reports.of_shop()
-    path = tmp_path / "report.html"
-    path.write_text(html(report), encoding="utf-8")
     # axe puts its own script and style into the page.
-    shown = Opened.of(browser, path, bypass_csp=True, color_scheme=scheme)
+    shown = opened(html(report), bypass_csp=True, color_scheme=scheme)
     shown.ask("address", "10.1.2.3")
     from axe_playwright_python.sync_playwright import Axe
 
@@ -382,7 +380,6 @@ def test_axe_has_nothing_serious_to_say(browser: Browser, tmp_path: Path, scheme
         if each["impact"] in ("serious", "critical", "moderate")
         for node in each["nodes"][:3]
     ] == []
-    shown.page.context.close()
 
 
 def test_on_paper_both_files_are_whole_and_the_filters_are_not_there(shop: Opened) -> None:
