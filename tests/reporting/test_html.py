@@ -204,6 +204,14 @@ def test_a_rule_whose_file_is_not_shown_is_listed_all_the_same() -> None:
             assert f"<li>shop.v4:{entry['line']} " in text
 
 
+def test_what_the_platform_opens_besides_is_no_plain_verdict() -> None:
+    data = reports.changed(reports.of_shop())
+    data["summary"]["verdict_text"] = "equal; the platform also opens ICMP"
+    data["proof"]["verdict"] = "equal"
+    text = html(Report(data))
+    assert '<p class="verdict v-equal also"><strong>equal; the platform also opens ICMP</strong></p>' in text
+
+
 def test_who_accepted_what_and_why_is_told() -> None:
     text = html(reports.accepted(reports.of_shop(), "known & wanted", "<ops>"))
     assert text.count("<strong>Accepted</strong> by &lt;ops&gt; until 2031-01-31: known &amp; wanted") == 2

@@ -99,6 +99,7 @@ def _summary(data: Mapping[str, Any]) -> dict[str, Any]:
     verdict = data.get("proof", {}).get("verdict", "")
     by_class = data.get("proof", {}).get("by_class", {})
     given = data.get("summary", {})
+    also = bool(verdict) and given.get("verdict_text", verdict) != verdict
     fates = Counter(str(each["fate"]) for each in data.get("ledger", ()))
     known = [fate for fate in FATES if fates[fate]]
     order = [*known, *sorted(set(fates) - set(known))]
@@ -113,7 +114,8 @@ def _summary(data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "verdict": verdict,
         "text": given.get("verdict_text") or verdict,
-        "meaning": "" if "sides" in data else _MEANINGS.get(verdict, ""),
+        "meaning": "" if "sides" in data or also else _MEANINGS.get(verdict, ""),
+        "also": also,
         "about": given.get("about", ""),
         "inside": given.get("inside", ""),
         "policies": data.get("input", {}).get("policies", ()),
