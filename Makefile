@@ -41,7 +41,7 @@ demo: $(HAVE_RUNTIME) ## Convert a sample; prints the policy and the findings
 	@$(BIN)/ipt2np convert samples/subnet-with-a-hole.v4 --name test-network-policy --pod-selector role=db
 
 .PHONY: test
-test: $(HAVE_TEST) kernel-tools lint types ## Run every check: ruff, mypy, pytest with coverage
+test: $(HAVE_TEST) kernel-tools browser-tools lint types ## Run every check: ruff, mypy, pytest with coverage
 	@$(BIN)/python -m pytest -q $(KERNEL) $(PYTEST_ARGS) >$(VENV)/kernel.log 2>&1 & kernel=$$!; \
 	$(BIN)/python -m pytest -q $(JUDGES) $(PYTEST_ARGS) >$(VENV)/judges.log 2>&1 & judges=$$!; \
 	status=0; \
@@ -74,6 +74,7 @@ docs: $(HAVE_TEST) ## Write the pages that follow from the code
 .PHONY: bench
 bench: $(HAVE_TEST) ## Run the benchmarks
 	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python benchmarks/page.py
 
 .PHONY: clean
 clean: ## Remove .venv and everything built
@@ -94,6 +95,19 @@ kernel-tools:
 	  export DEBIAN_FRONTEND=noninteractive; \
 	  { apt-get update -qq && apt-get install -y -qq iptables ipset nftables iproute2; } \
 	    </dev/null >/dev/null || echo "warning: could not install them" >&2; \
+	fi
+
+# Likewise the tests of the HTML report, and IPT2NP_REQUIRE_BROWSER=1.
+.PHONY: browser-tools
+browser-tools:
+	@for browser in chromium chromium-browser google-chrome; do \
+	  command -v "$$browser" >/dev/null && found=1; \
+	done; \
+	if [ -z "$${found:-}" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing chromium for the tests of the HTML report"; \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+	    </dev/null >/dev/null || echo "warning: could not install it" >&2; \
 	fi
 
 $(HAVE_TEST): pyproject.toml $(HAVE_VENV)
