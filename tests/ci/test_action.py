@@ -72,7 +72,7 @@ def evaluated(text: str, given: dict[str, str]) -> str:
         if scope == "github":
             assert name == "action_path"
             return str(TOP)
-        return given.get(name, ACTION["inputs"][name]["default"])
+        return str(given.get(name, ACTION["inputs"][name]["default"]))
 
     return re.sub(r"\$\{\{ ([a-z_.-]+) \}\}", value, text)
 

@@ -115,6 +115,12 @@ def test_no_more_is_printed_than_is_shown_and_the_rest_is_counted() -> None:
     )
 
 
+@pytest.mark.parametrize("text", ["100%", "%0A", "%25", "%3A%2C", "a:b,c=d", "::error::x"])
+def test_text_arrives_as_it_is(text: str) -> None:
+    first, *_ = understood(everything(differences=[], findings=[finding(message=text, file=text)]))
+    assert first.message.split("\n")[0] == first.properties["file"] == text
+
+
 def test_differences_come_before_findings_of_the_same_severity() -> None:
     findings = [finding(severity="error")] * 20
     assert (

@@ -74,7 +74,7 @@ def shape(report: Report) -> list[str]:
 # -- text of any origin ----------------------------------------------------------------------------------
 
 
-CALLS = re.compile(r"@\w|#\d|\bGH-\d|://|\bwww\.|(?<![\w:]):[\w+-]*[a-z][\w+-]*:", re.IGNORECASE)
+CALLS = re.compile(r"@\w|#\d|\bGH-\d|://|\bwww\.|:[\w+-]+:", re.IGNORECASE)
 """What GitHub makes a link or a picture of."""
 
 
@@ -104,6 +104,12 @@ def test_text_is_shown_as_it_is(text: str) -> None:
         f"- x {prose(text)} y\n- {code(text)}\n\n<details><summary>{html(text)}</summary>\n\n</details>\n"
     ).text.replace(UNSEEN, "")
     assert shown.count(text) == 3
+
+
+@pytest.mark.parametrize("text", ["$x$", "$`x`$", "a $ b", "$$x$$"])
+def test_a_dollar_begins_no_formula(text: str) -> None:
+    assert "$" not in prose(text)
+    assert "$" not in html(text)
 
 
 def test_control_characters_are_written_out() -> None:
