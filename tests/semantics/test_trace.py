@@ -71,7 +71,7 @@ def random_packets(decision: Decision, side: Side, rng: Random, count: int) -> l
         4: ("10.0.0.66", "10.0.0.2", "10.1.0.9", "10.0.1.1", "192.168.3.4", "10.200.0.1", "250.1.1.1"),
         6: ("fd00::42", "fd00::9", "fd00:1::9", "2001:db8::1", "fe80::9", "fd00:0:0:1::1"),
     }[family]
-    found = []
+    found: list[PacketSet] = []
     while len(found) < count:
         fields = {Field.FAMILY: int(family == 6)}
         protocol = rng.choice((6, 6, 6, 17, 17, 132, 1 if family == 4 else 58, 47))

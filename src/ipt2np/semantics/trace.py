@@ -388,20 +388,25 @@ class _Tracer:
                     accepted.append(self._narrowed(strand, strand.packets - connected, new=bool(connected)))
                 if connected:
                     asked.append(replace(strand, packets=connected))
-                    if not self.walker.tracking:
-                        accepted.append(self._unasked(base, asked[-1]))
+        before = len(accepted)
         returned = self._called(base, asked, accepted) if asked else []
         self.visits += 1
         for strand in returned:
             accepted += self._policy(base, strand)
+        if base[0] == "nat" and not self.walker.tracking:
+            accepted += self._unasked(base, asked, accepted[before:])
         return self._joined(accepted, 0)
 
-    def _unasked(self, base: ChainKey, strand: Strand) -> Strand:
-        """The way of packets that the kernel does not track, so that nat never sees them."""
-        other = replace(strand, way=self._way())
-        why = "whether the kernel tracks connections, so that nat is asked: no rule makes it do so"
-        self._step(base, base, 0, None, strand, Outcome.UNDECIDED, (strand.way, other.way), (), why)
-        return other
+    def _unasked(self, base: ChainKey, asked: Sequence[Strand], accepted: Sequence[Strand]) -> list[Strand]:
+        """The ways of packets that the kernel does not track, so that nat never sees them, where that matters."""
+        places = {strand.place for strand in accepted}
+        why = "whether the kernel tracks connections, and so asks nat at all: no rule makes it do so"
+        found = []
+        for strand in asked:
+            if strand.place not in places:
+                found.append(replace(strand, way=self._way()))
+                self._step(base, base, 0, None, strand, Outcome.UNDECIDED, (found[-1].way,), (), why)
+        return found
 
     def _policy(self, base: ChainKey, strand: Strand) -> list[Strand]:
         decider, policy = self.walker.policies[base], self.side.ruleset.chains[base].policy
