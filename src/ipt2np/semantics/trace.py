@@ -492,6 +492,8 @@ class _Tracer:
                 going = self._taken(base, call, rule, taking, accepted, ends)
                 after += going
             onward = [each.way for each in going]
+            if not going and effect not in _REFUSING:
+                onward.append(taking.way)
             if left:
                 after.append(replace(strand, packets=left))
                 onward.append(strand.way)

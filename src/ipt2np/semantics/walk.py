@@ -716,7 +716,9 @@ class Walker:
 
     def stages(self) -> PacketMap:
         """What becomes of first packets up to nat PREROUTING: accepts say in which state packets leave it."""
-        return next(iter(self._onward(self.runs[Half.FIRST].flow, self.runs[Half.FIRST].bases, NAT_HOOK).values()))
+        return next(
+            iter(self._onward(self.runs[Half.FIRST].flow, self.runs[Half.FIRST].bases, NAT_HOOK).values())
+        )
 
     # -- arrivals ---------------------------------------------------------------------------------------
 
