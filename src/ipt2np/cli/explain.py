@@ -9,7 +9,17 @@ import typer
 
 from ipt2np.cli.errors import reported_errors
 from ipt2np.cli.groups import grouped
-from ipt2np.cli.options import OUTPUT, Dumps, HostFacts, Other, OtherFamilyOption, Rules
+from ipt2np.cli.options import (
+    OBJECT,
+    OUTPUT,
+    Dumps,
+    HostFacts,
+    Other,
+    OtherFamilyOption,
+    PolicyFacts,
+    Rules,
+    Whose,
+)
 from ipt2np.cli.output import print_text, progress
 
 if TYPE_CHECKING:
@@ -17,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ipt2np.semantics import Decision
+    from ipt2np.semantics.trace import Traces
 
 PACKET = "The packet"
 
@@ -50,6 +61,7 @@ def explain(
         ),
     ],
     dumps: Dumps,
+    about: PolicyFacts,
     host: HostFacts,
     on: Annotated[
         str | None,
@@ -61,6 +73,15 @@ def explain(
         str | None,
         typer.Option(
             metavar="ADDR", rich_help_panel=PACKET, help="The host's own address that this packet is sent to."
+        ),
+    ] = None,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FILE",
+            rich_help_panel=OBJECT,
+            help="Policies that are to stand in for the rules (files or folders): what they say of the same packet, by which rule, "
+            "or what keeps them from admitting it.",
         ),
     ] = None,
     other_family: OtherFamilyOption = Other.DENY,
@@ -86,16 +107,21 @@ def explain(
         from ipt2np import __version__
         from ipt2np.cli.inputs import assumptions_of, check_inputs, facts_of, names_of, read_rulesets
         from ipt2np.cli.packets import question_of
+        from ipt2np.conversion import check_subjects
+        from ipt2np.errors import UsageError
         from ipt2np.reporting.explanation import explanation
         from ipt2np.semantics.decide import decide
         from ipt2np.semantics.trace import trace
 
         question = question_of(source, service, on, at)
-        check_inputs(names_of(rules, dumps))
+        if about != PolicyFacts() and not policy:
+            raise UsageError("options about policies say nothing without --policy FILE")
+        check_inputs([*names_of(rules, dumps), *(policy or [])])
         assumptions = assumptions_of(host)
         with progress("Reading …") as told:
             facts = facts_of(host, dumps)
             given = read_rulesets(rules, dumps)
+            check_subjects(assumptions, (*given.rulesets, *given.also))
             told("Deciding …")
             decision = decide(
                 given.rulesets,
@@ -103,11 +129,29 @@ def explain(
                 facts,
                 also=given.also,
                 same_for_other_family=other_family is Other.SAME,
+                by_interface=about.scope is Whose.HOST,
             )
             _check_family(decision, question.family, source, rules)
             traces = trace(decision, question.packets(decision))
-            data = explanation(decision, question, traces, __version__, every=every)
+            policies = _policies(decision, traces, policy, about, host) if policy else None
+            data = explanation(decision, question, traces, __version__, every=every, policy=policies)
         _print(data, shape)
+
+
+def _policies(
+    decision: Decision, traces: Traces, names: list[str], about: PolicyFacts, host: HostFacts
+) -> Mapping[str, Any]:
+    """What the policies say of the same packets."""
+    from dataclasses import replace
+
+    from ipt2np.cli.policies import options_for, policies_of
+    from ipt2np.review.admission import admission, admission_data
+
+    policies = policies_of(names, about)
+    options = options_for(policies, about, host, decision.facts)
+    options = replace(options, identity=replace(options.identity, interfaces=decision.interfaces))
+    found = admission(decision, policies, options, traces.packets)
+    return admission_data(found, policies.cni.name, options.identity.pod_labels)
 
 
 def _check_family(decision: Decision, family: int, source: str, rules: str) -> None:

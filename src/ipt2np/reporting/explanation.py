@@ -77,8 +77,8 @@ def explanation(
     result["outcomes"] = [each for trace in told for each in _outcomes(decision, trace)]
     if traces.can & Can.ACCEPT and traces.can & Can.REFUSE:
         result["settle"] = _settling(decision, told)
-    if policy is not None:
-        result["policy"] = dict(policy)
+    if policy is not None and traces.packets:
+        result["policy"] = {**policy, **_agreement(traces, str(policy["verdict"]))}
     result["ways"] = [_trace(decision, trace, every) for trace in told]
     return result
 
@@ -115,6 +115,14 @@ def _verdict(traces: Traces) -> str:
         if traces.can & Can.ACCEPT
         else (f"refused: {' or '.join(words)}")
     )
+
+
+def _agreement(traces: Traces, verdict: str) -> dict[str, Any]:
+    """Whether the policies say of the packet what the host does; left out where one of the two leaves it open."""
+    sure = traces.can == Can.ACCEPT or not traces.can & Can.ACCEPT
+    if not sure or verdict not in ("admitted", "refused"):
+        return {}
+    return {"agrees": (traces.can == Can.ACCEPT) == (verdict == "admitted")}
 
 
 def _notes(decision: Decision, question: PacketQuestion, traces: Traces) -> Iterator[str]:
@@ -402,6 +410,8 @@ def explanation_lines(data: Mapping[str, Any]) -> Iterator[Text]:
     left = len(data["outcomes"]) - SHOWN_OUTCOMES
     if left > 0:
         yield Text(f"  … and {left} more; --format json has them all")
+    if "policy" in data:
+        yield from _policy_lines(data["policy"], data["packet"])
     for note in data.get("notes", ()):
         yield Text(f"  {printable(note, 400)}")
     yield from _settling_lines(data.get("settle", ()))
@@ -466,6 +476,42 @@ def _decider_text(decider: Mapping[str, Any]) -> str:
         policy = f"the policy {decider['policy']} of {decider['chain']} in {decider['table']}"
         return f"{policy} ({place})" if place else policy
     return f"{place} in {printable(decider['chain'], 40)}: {printable(decider['rule'])}"
+
+
+def _policy_lines(policy: Mapping[str, Any], packet: Mapping[str, Any]) -> Iterator[Text]:
+    """What the policies say, by which rules, and whether that is what the host does."""
+    words = {True: (", as on the host", "green"), False: (", unlike on the host", "bold red")}
+    verdict = policy["verdict"]
+    colour = {"admitted": "green", "refused": "red"}.get(verdict, "yellow")
+    yield Text.assemble(
+        f"  network policy ({policy['cni']}): ",
+        ("left open by the target's documents" if verdict == "open" else verdict, colour),
+        words.get(policy.get("agrees"), ""),  # type: ignore[arg-type]
+        "" if policy["source_class"] == "external" else f" (the source is a {policy['source_class']})",
+    )
+    for rule in policy["rules"][:SHOWN_DECIDERS]:
+        yield Text(f"    {rule['action']}ed by {_policy_place(rule)}".replace("denyed", "denied"))
+    if len(policy["rules"]) > SHOWN_DECIDERS:
+        yield Text(f"    … and {len(policy['rules']) - SHOWN_DECIDERS} more rules match")
+    if policy["rules"]:
+        return
+    if not policy["selected"]:
+        yield Text("    no policy for ingress selects the pods: nothing keeps packets from them")
+    elif verdict == "admitted":
+        yield Text("    no rule matches it: what the platform lets in by itself")
+    elif not policy["near"]:
+        yield Text("    no rule is for it, whatever the source or the port")
+    else:
+        yield Text("    no rule matches it; nearest:")
+    for near in policy["near"][:SHOWN_DECIDERS]:
+        only = "for other sources" if near["but"] == "source" else "for another port"
+        yield Text(f"      {_policy_place(near)} is {only}")
+    if len(policy["near"]) > SHOWN_DECIDERS:
+        yield Text(f"      … and {len(policy['near']) - SHOWN_DECIDERS} more")
+
+
+def _policy_place(rule: Mapping[str, Any]) -> str:
+    return f"{printable(rule['file'], 80)}:{rule['line']} {printable(rule['pointer'], 120)}"
 
 
 def _settling_lines(settling: Sequence[Mapping[str, Any]]) -> Iterator[Text]:
