@@ -21,7 +21,7 @@ from ipt2np.semantics.outcomes import Can
 from ipt2np.semantics.question import PacketQuestion
 from ipt2np.semantics.reasons import FIELD_NAMES, Reason, decisive, narrowed, reasons, topic
 from ipt2np.semantics.states import effect_of
-from ipt2np.semantics.trace import MOST_STEPS, UNKNOWN, End, Joined, Outcome, Step, Trace, Traces, Untold
+from ipt2np.semantics.trace import UNKNOWN, End, Joined, Outcome, Step, Trace, Traces, Untold
 from ipt2np.text import printable
 
 SCHEMA = 1
@@ -339,7 +339,7 @@ def _step(decision: Decision, trace: Trace, step: Step) -> dict[str, Any]:
 
 
 def _reason(reason: Reason) -> dict[str, Any]:
-    result: dict[str, Any] = {"holds": reason.holds.value}
+    result: dict[str, Any] = {"asks": reason.topic, "holds": reason.holds.value}
     if reason.text:
         result = {"match": reason.text, **result}
     if reason.why:
@@ -542,9 +542,8 @@ def _way_lines(trace: Mapping[str, Any]) -> Iterator[Text]:
             yield Text(f"{indent}way {step['joined']} goes on as way {step['into']} ({why})", style="dim")
         elif "untold" in step:
             name = printable(step["untold"], 40)
-            yield Text(
-                f"{indent}the chain {name} is not told: more than {MOST_STEPS:,} steps", style="yellow"
-            )
+            told = f"the chain {name} is not told, as there are too many steps; what it does counts"
+            yield Text(f"{indent}{told}", style="yellow")
         elif "skipped" in step:
             yield _skipped_line(step, indent)
         else:
@@ -561,19 +560,36 @@ def _side_by_side(steps: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, A
             held = None
             yield each
             continue
-        step = {**each, "way": str(each.get("way", "")) if each.get("way") else ""}
-        own = ("way", "onward")
-        alike = held is not None and {k: v for k, v in held.items() if k not in own} == {
-            k: v for k, v in step.items() if k not in own
-        }
-        if held is not None and alike and step["outcome"] != "undecided" and step["way"] != held["way"]:
+        step = {**each, "way": str(each.get("way") or "")}
+        if held is not None and _alike(held, step):
             held["way"] += f", {step['way']}"
+            if held.get("because") != step.get("because"):
+                asked = dict.fromkeys(
+                    part["asks"]
+                    for one in (held, step)
+                    for part in one.get("because", ())
+                    if part["holds"] == "no"
+                )
+                held["because"] = [
+                    {"asks": each, "holds": "no", "why": f"the {each} differs"} for each in asked
+                ]
             continue
         if held is not None:
             yield held
         held = step
     if held is not None:
         yield held
+
+
+def _alike(one: Mapping[str, Any], two: Mapping[str, Any]) -> bool:
+    """True where two ways fare alike at the same rule or policy; for which parts of it may differ."""
+    own = ("way", "onward", "because")
+    return (
+        one["outcome"] != "undecided"
+        and one["way"] != two["way"]
+        and {key: value for key, value in one.items() if key not in own}
+        == {key: value for key, value in two.items() if key not in own}
+    )
 
 
 def _skipped_line(step: Mapping[str, Any], indent: str) -> Text:

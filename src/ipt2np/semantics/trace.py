@@ -7,7 +7,7 @@ Ways that meet at a rule with equal packets in equal states are one from there o
 ``Walk.outcome`` says of them.
 
 Bounds: more than ``MOST_WAYS`` at one rule are drawn together where their states are equal; behind ``MOST_STEPS`` steps
-a chain that is called is not told any more, and what it does is taken from its summary.
+more than there are rules a chain that is called is not told any more, and what it does is taken from its summary.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ipt2np.semantics.states import ChainKey, Rewrite, State, effect_of
 from ipt2np.semantics.walk import PASSIVE
 
 MOST_WAYS = 32
-MOST_STEPS = 100_000
+MOST_STEPS = 20_000
 FILTER: ChainKey = ("filter", "INPUT")
 UNKNOWN = Can.ACCEPT | Can.DROP | Can.DIVERT
 _REFUSING = {Effect.DROP: Can.DROP, Effect.REJECT: Can.REJECT, Effect.DIVERT: Can.DIVERT}
@@ -312,6 +312,7 @@ class _Tracer:
         self.ends: list[End] = []
         self.ways = 0
         self.visits = 0
+        self.most_events = MOST_STEPS + len(side.ruleset.rules)
 
     def told(self) -> Trace:
         """The whole trace."""
@@ -502,7 +503,7 @@ class _Tracer:
         if not entering or not isinstance(rule.target, Jump):
             return None
         callee = self.side.ruleset.chains[rule.table, rule.target.chain]
-        if len(self.events) < MOST_STEPS:
+        if len(self.events) < self.most_events:
             return _Call(callee, call.depth + 1, self._joined(entering, call.depth + 1), rule.target.goto)
         back = [
             each for strand in entering for each in self._untold(base, callee, call.depth, strand, accepted)
@@ -582,13 +583,14 @@ class _Tracer:
         self.events.append(Untold(_key(callee), strand.way, depth + 1))
         summary = self.run.summaries[base, _key(callee)][self.walker.number(strand.state)]
         values = summary.values(strand.packets)
+        ways = iter([strand.way])
 
         def going(states: Callable[[int], frozenset[int]]) -> Iterator[tuple[Strand, set[int]]]:
             for number in sorted({each for value in values for each in states(value)}):
                 fitting = {value for value in values if number in states(value)}
                 mine = summary.where(fitting.__contains__) & strand.packets
                 state = self.walker.states[number]
-                yield replace(strand, way=self._way(), state=state, packets=mine), fitting
+                yield replace(strand, way=next(ways, 0) or self._way(), state=state, packets=mine), fitting
 
         back = [each for each, _ in going(outcomes.returns)]
         for each, fitting in going(outcomes.passes):
