@@ -243,12 +243,22 @@ def _state(trace: Trace, step: Step) -> str:
 
 def projection(packets: PacketSet, field: Field, family: int) -> list[Range]:
     """The values that a field has in a set of one family."""
+    first = packets.witness(family).get(field)
+    if first is not None and packets <= _at(packets, field, family, first):
+        return [(first, first)]
     only = packets
     for other in Field:
         if other is not field and other is not Field.FAMILY:
             only = only.some(other)
     only = packets.space.of_family(only, family) if field is not Field.FAMILY else only
     return [(low, high) for low, high, _ in packets.space.split(only, field, family)]
+
+
+def _at(packets: PacketSet, field: Field, family: int, value: int) -> PacketSet:
+    """All packets of which a field has a value."""
+    if field in ADDRESSES:
+        return packets.space.addresses(field, AddressSet.of(family, [(value, value)]))
+    return packets.space.value(field, value)
 
 
 def _varying(packets: PacketSet, family: int) -> Iterator[Field]:
