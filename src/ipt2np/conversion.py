@@ -126,7 +126,7 @@ def prepare(rulesets: Sequence[Ruleset], options: Options, also: Sequence[Rulese
 
     ``also`` are rulesets loaded beside them on the same host: packets must be accepted by all.
     """
-    _check_subjects(options.assumptions, (*rulesets, *also))
+    check_subjects(options.assumptions, (*rulesets, *also))
     decision = decide(
         rulesets,
         options.assumptions,
@@ -191,7 +191,7 @@ def target(options: Options) -> Cni:
     return HOSTS[options.cni]
 
 
-def _check_subjects(assumptions: Assumptions, rulesets: Sequence[Ruleset]) -> None:
+def check_subjects(assumptions: Assumptions, rulesets: Sequence[Ruleset]) -> None:
     """UsageError where an assumption is about a rule or an ipset that no ruleset has."""
     lines = {f"rule:{rule.location.line}" for ruleset in rulesets for rule in ruleset.rules}
     lines |= {f"rule:{rule.location.file}:{rule.location.line}" for r in rulesets for rule in r.rules}

@@ -20,6 +20,7 @@ import ctypes
 import itertools
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
@@ -42,6 +43,10 @@ FIRST_BATCH: Final = 60_000
 #: Every connection of a batch must be in conntrack at once, and must not time out meanwhile.
 LATER_BATCH: Final = 20_000
 _MARKER: Final = 65_535
+
+#: So many probes are told apart by counters at once: the last one is sent 2 ** (COUNTED - 1) times.
+COUNTED: Final = 10
+POLICY: Final = -1
 
 _PATIENCE: Final = 20.0
 _RESENDS: Final = 5
@@ -87,8 +92,18 @@ table inet judge {{
 }}
 """
 
+#: A rule by table, chain and place in it, or with POLICY as its place a built-in chain's policy.
+Place = tuple[str, str, int]
+
+_COUNTED_LINE: Final = re.compile(
+    r"(?:(?P<before>\[\d+:\d+\]) -A (?P<of>\S+)|:(?P<chain>\S+) (?:ACCEPT|DROP) (?P<behind>\[\d+:\d+\])).*"
+)
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count(1)
+
+
+Matched = tuple[frozenset[Place], bool] | None
 
 
 class HarnessError(Exception):
@@ -618,3 +633,65 @@ class KernelHost:
             confirm=False,
         )
         return {number: number in passed for number in ready}
+
+    def counters(self, family: int) -> dict[Place, int]:
+        """How many packets each rule and each policy has counted since the ruleset was loaded."""
+        found: dict[Place, int] = {}
+        table, places = "", dict[str, int]()
+        for line in self.run(
+            f"{'iptables' if family == 4 else 'ip6tables'}-{self.backend}-save", "-c"
+        ).splitlines():
+            if line.startswith("*"):
+                table, places = line[1:], {}
+            read = _COUNTED_LINE.fullmatch(line)
+            if read is None:
+                continue
+            place = POLICY
+            if read["of"]:
+                place = places[read["of"]] = places.get(read["of"], -1) + 1
+            packets = (read["before"] or read["behind"])[1:].split(":")[0]
+            found[table, read["of"] or read["chain"], place] = int(packets)
+        return found
+
+    def matched(self, probes: Sequence[Probe], *, flags: int = ACK, later: bool = False) -> list[Matched]:
+        """Which counters each probe raises, and whether it passes; at most COUNTED probes of one family.
+
+        Probe i is sent 2 ** i times, so that the bits of a counter say which of them it has counted. With *later* it
+        is the connection's next packet behind the answer; None for a probe that has no connection.
+        """
+        self._check(probes)
+        if len(probes) > COUNTED or len({probe.family for probe in probes}) != 1:
+            raise ValueError("too many probes, or of different families")
+        pair, family = self._pair, probes[0].family
+        pair.forget_connections()
+        ready = set(range(len(probes)))
+        if later:
+            openers = {
+                number: (p.interface, family, first_packet(p, number)) for number, p in enumerate(probes, 1)
+            }
+            opened = pair.send(openers, confirm=True)
+            places = pair.places() if self._rewrites else {}
+            ready = {n - 1 for n in opened if pair.answer(n, _at(probes[n - 1], places.get(n)))}
+        before = self.counters(family)
+        packets: dict[int, tuple[str, int, bytes]] = {}
+        sender: dict[int, int] = {}
+        for index in sorted(ready):
+            for _ in range(1 << index):
+                number = len(packets) + 1
+                made = (
+                    later_packet(probes[index], number, flags=flags)
+                    if later
+                    else first_packet(probes[index], number)
+                )
+                packets[number] = (probes[index].interface, family, made)
+                sender[number] = index
+        passed = {sender[number] for number in pair.send(packets, confirm=False)} if packets else set()
+        pair.forget_connections()
+        after = self.counters(family)
+        risen = {place: count - before.get(place, 0) for place, count in after.items()}
+        return [
+            (frozenset(place for place, count in risen.items() if count >> index & 1), index in passed)
+            if index in ready
+            else None
+            for index in range(len(probes))
+        ]

@@ -11,6 +11,7 @@ from ipt2np.cli.accept import accept
 from ipt2np.cli.cnis import cnis
 from ipt2np.cli.convert import convert
 from ipt2np.cli.diff import diff
+from ipt2np.cli.explain import explain
 from ipt2np.cli.rule import rule
 from ipt2np.cli.verify import verify
 
@@ -49,6 +50,11 @@ def _add(command: Callable[..., None]) -> None:
 
 for _command in (convert, verify, diff, accept, cnis, rule):
     _add(_command)
+app.command()(convert)
+app.command()(verify)
+app.command()(explain)
+app.command()(cnis)
+app.command()(rule)
 
 
 def run() -> None:

@@ -127,6 +127,15 @@ def image(packets: PacketSet, rewrite: Rewrite | None) -> PacketSet:
     return packets
 
 
+def preimage(packets: PacketSet, rewrite: Rewrite | None) -> PacketSet:
+    """What packets that nat may give one of these looks can have looked like before it."""
+    if rewrite is None:
+        return packets
+    if rewrite.ports is not None:
+        packets = packets.some(Field.DESTINATION_PORT)
+    return packets.some(Field.DESTINATION) if rewrite.moves else packets
+
+
 def behind(view: View, rewrite: Rewrite, meaning: Meaning) -> Meaning:
     """What a match that sees the rewritten packet means for the packet as it came in.
 

@@ -18,11 +18,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from ipt2np.packets import PacketMap, PacketSet
-from ipt2np.rules.extension import Effect
+from ipt2np.rules.extension import Effect, MatchExtension
 from ipt2np.rules.marks import FULL, UNKNOWN, UNKNOWN_MARKS, Bits, Marks
 from ipt2np.rules.matches.conntrack import has_connection
 from ipt2np.rules.meaning import Half, Hook, Meaning, View
-from ipt2np.rules.model import Chain, Jump, Rule, Ruleset, TargetUse
+from ipt2np.rules.model import Chain, Clause, Jump, MatchUse, Rule, Ruleset, TargetUse
 from ipt2np.rules.unread import why_unread
 from ipt2np.semantics.answers import unseen
 from ipt2np.semantics.nat import Rewriting, before, behind, image, rewritings
@@ -68,8 +68,19 @@ class Elsewhere:
     rewrites: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a part of a rule means that is tested by itself: clauses of one match, as far as they can be told apart."""
+
+    use: MatchUse | None
+    """None where an assumption about the whole rule stands in for its matches."""
+    clauses: tuple[Clause, ...]
+    """None where it is the protocols that the match is for at all."""
+    meaning: Meaning
+
+
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """One half's packets from some states on: the outcome for each state, and what is needed for the second pass."""
 
     half: Half
@@ -141,6 +152,11 @@ class Walker:
         )
         self._changed_elsewhere = self._changed_on_the_way_out()
         self._plain = State()
+        self.runs: Mapping[Half, Run] = {}
+        """How each half was walked."""
+        self.unseen: list[tuple[Rule, PacketSet]] = []
+        """Rules by which conntrack may not see the answer to a first packet, and to which packets."""
+        self._follows: Mapping[int, State] = {}
         self._walks = self._walked()
 
     def _reached(self, base: ChainKey) -> list[ChainKey]:
@@ -179,6 +195,10 @@ class Walker:
         )
         return bool(looks) and (not tested or len(looks) > MOST_TRACED)
 
+    def describes_behind(self, base: ChainKey) -> bool:
+        """True where packets that leave ``base`` are described as nat has left them from there on."""
+        return base == NAT_HOOK and self._merged
+
     @property
     def tests_marks(self) -> bool:
         """True where some rule of the input path tests a mark."""
@@ -205,12 +225,40 @@ class Walker:
         """The packets that match all of the rule's matches, in a half and a walk state, below a base chain."""
         of_rule = self._meanings.setdefault(rule.number, {})
         marks = state.marks if rule.number in self._marked else None
-        merged = self._merged and base in _BEHIND_NAT and _tests_rewriting(rule)
+        merged = self._merges_at(base, rule)
         key = (half, state.tracked, marks, state.nat, merged)
         found = of_rule.get(key)
         if found is None:
             found = of_rule[key] = self._meaning(rule, half, state, merged)
         return found
+
+    def parts(self, base: ChainKey, rule: Rule, half: Half, state: State) -> list[Part]:
+        """What the rule's matches mean one by one; all together they mean what ``meaning`` says.
+
+        A match whose clauses decide together is one part. Where nat gives one of several ports, all parts together
+        may hold for more.
+        """
+        if self._chosen(rule) is not None or rule.number in self.left_out:
+            return [Part(None, (), self.meaning(base, rule, half, state))]
+        view = self._view(half, state, rule.table, self._merges_at(base, rule))
+        found: list[Part] = []
+        for use in rule.matches:
+            for clauses, meaning in _apart(use, view):
+                if state.nat is not None and not use.extension.tests_rewriting(use.clauses):
+                    meaning = behind(view, state.nat, meaning)
+                found.append(Part(use, clauses, meaning))
+        return found
+
+    def _chosen(self, rule: Rule) -> tuple[str, str] | None:
+        """The assumption about the whole rule that the user chose, and its value."""
+        for name in (f"rule:{rule.location.file}:{rule.location.line}", f"rule:{rule.location.line}"):
+            if self.view.assumptions[name] in ("no-match", "match"):
+                return name, self.view.assumptions[name]
+        return None
+
+    def _merges_at(self, base: ChainKey, rule: Rule) -> bool:
+        """True where the rule may see what nat did and one state stands for all that it may have done."""
+        return self._merged and base in _BEHIND_NAT and _tests_rewriting(rule)
 
     def _view(self, half: Half, state: State, table: str, merged: bool = False) -> View:
         hook = Hook.BEFORE_CONNTRACK if table == "raw" else Hook.AFTER_CONNTRACK
@@ -233,18 +281,16 @@ class Walker:
             if state.nat is not None and not use.extension.tests_rewriting(use.clauses):
                 meaning = behind(view, state.nat, meaning)
             result &= meaning
-        for name in (f"rule:{rule.location.file}:{rule.location.line}", f"rule:{rule.location.line}"):
-            chosen = self.view.assumptions[name]
-            if chosen == "no-match":
-                return view.assumed(name, view.never(), "")
-            if chosen == "match":
-                return view.assumed(name, view.exactly(result.may), "")
+        chosen = self._chosen(rule)
+        if chosen is not None:
+            name, value = chosen
+            return view.assumed(name, view.exactly(result.may) if value == "match" else view.never(), "")
         if rule.number in self.left_out:
             why = "whether a ban made at run time still stands"
             return result & view.assumed("transient", view.never(), why)
         return result
 
-    def _connected(self, state: State) -> PacketSet:
+    def connected(self, state: State) -> PacketSet:
         """Packets that have a connection in a state."""
         return has_connection(self._view(Half.FIRST, state, "filter"))
 
@@ -271,9 +317,10 @@ class Walker:
 
     def _walked(self) -> dict[Half, Walk]:
         first = self._run(Half.FIRST, self._first_states())
-        self._first = first
         outcome = self._joined(first)
         later, follows = self._later(outcome)
+        self.runs = {Half.FIRST: first, Half.LATER: later}
+        self._follows = follows
         laters = self._unless_unseen(self._followed(later, follows, outcome), later)
         starts = dict.fromkeys(first.outcome, self.space.everything)
         return {
@@ -288,7 +335,7 @@ class Walker:
         known = State() if self.elsewhere.marks is None else State(packet=UNKNOWN, connection=UNKNOWN)
         return [known] if self.elsewhere.untracks is None else [known, known.untracked()]
 
-    def _joined(self, run: _Run) -> PacketMap:
+    def _joined(self, run: Run) -> PacketMap:
         """Either of the starting states' outcomes, where another ruleset leaves open which it is."""
         first, *others = run.outcome.values()
         cause = self.elsewhere.untracks
@@ -297,7 +344,16 @@ class Walker:
             first = self.space.combine(lambda v: self.outcomes.either(cause, v[0], v[1]), first, other)
         return first
 
-    def _unless_unseen(self, outcome: PacketMap, later: _Run) -> PacketMap:
+    def follows(self, end: State | None) -> tuple[State, ...]:
+        """The states in which later packets may begin the path, where the connection's first one ended it in ``end``.
+
+        None where the ruleset let no first packet through: then it is a connection of which nothing is known.
+        """
+        begins = self._plain if end is None else self._follows[self.number(end)]
+        untracked = () if self.elsewhere.untracks is None else (self._plain.untracked(),)
+        return tuple(dict.fromkeys((begins, *untracked)))
+
+    def _unless_unseen(self, outcome: PacketMap, later: Run) -> PacketMap:
         """Nobody can say what later packets meet where conntrack may not have seen the answer to the first one."""
         raw = ("raw", "PREROUTING")
         if raw not in later.bases:
@@ -315,6 +371,7 @@ class Walker:
             )
         for rule, packets in found:
             cause, unknown = rule.number, self.outcomes.unknown(rule.number)
+            self.unseen.append((rule, packets & tracked))
             outcome = outcome.revised(
                 packets & tracked,
                 lambda value, cause=cause, unknown=unknown: self.outcomes.either(cause, value, unknown),  # type: ignore[misc]
@@ -335,7 +392,7 @@ class Walker:
             self.space.everything, lambda value: self.outcomes.either(cause, unknown, value)
         )
 
-    def _later(self, first: PacketMap) -> tuple[_Run, dict[int, State]]:
+    def _later(self, first: PacketMap) -> tuple[Run, dict[int, State]]:
         """The later packets' run, and for each state in which a first packet can end the one in which they begin.
 
         A later packet may change the connection's mark for those behind it: bits that can change so are unknown.
@@ -355,7 +412,7 @@ class Walker:
             for start in dict.fromkeys(begins.values()):
                 mine = frozenset(end for end, begin in begins.items() if begin == start)
                 packets = first.where(lambda value, mine=mine: bool(passing[value] & mine))  # type: ignore[misc]
-                values = run.outcome[start].values(packets & self._connected(start))
+                values = run.outcome[start].values(packets & self.connected(start))
                 again = {self.states[end] for value in values for end in outcomes.passes(value)}
                 mark = _common(start, map(self._after, again))
                 now = flow.begins(start._replace(connection=mark))
@@ -375,7 +432,7 @@ class Walker:
         known = end.connection.known & ~self._changed_elsewhere
         return State(connection=Bits(end.connection.value & known, known), pending=end.nat)
 
-    def _followed(self, later: _Run, follows: Mapping[int, State], first: PacketMap) -> PacketMap:
+    def _followed(self, later: Run, follows: Mapping[int, State], first: PacketMap) -> PacketMap:
         """What becomes of later packets, in the state in which the first one left the connection."""
         starts = list(later.outcome)
         place = {start: number for number, start in enumerate(starts, 1)}
@@ -428,7 +485,7 @@ class Walker:
             not self._merged,
         )
 
-    def _run(self, half: Half, starts: Iterable[State], flow: Flow | None = None) -> _Run:
+    def _run(self, half: Half, starts: Iterable[State], flow: Flow | None = None) -> Run:
         flow = flow or self._flow(half)
         starts = list(starts)
         flow.follow(starts)
@@ -440,7 +497,7 @@ class Walker:
                 summaries[base, key] = self._summary(base, key, flow, half, summaries)
         bases = {base: self._base(base, flow, summaries) for base in self.path}
         outcome = self._onward(flow, bases)
-        return _Run(half, flow, summaries, bases, {start: outcome[flow.begins(start)] for start in starts})
+        return Run(half, flow, summaries, bases, {start: outcome[flow.begins(start)] for start in starts})
 
     def _summary(
         self, base: ChainKey, key: ChainKey, flow: Flow, half: Half, known: Summaries
@@ -534,7 +591,7 @@ class Walker:
             changed = after.get(self.number(onward), after[here])
             assert isinstance(rule.target, TargetUse)
             if onward != state and rule.target.extension.marks_connection:
-                return changed.over(self._connected(state), after[here])
+                return changed.over(self.connected(state), after[here])
             return changed
         if effect is Effect.UNKNOWN:
             onward = flow.behind(base, rule, state)
@@ -599,7 +656,7 @@ class Walker:
                         found,
                     )
                 # Untracked and invalid packets have no connection that could be rewritten.
-                found = found.over(self._connected(state), space.constant(passing))
+                found = found.over(self.connected(state), space.constant(passing))
             result[here] = found
         return result
 
@@ -659,11 +716,13 @@ class Walker:
 
     def stages(self) -> PacketMap:
         """What becomes of first packets up to nat PREROUTING: accepts say in which state packets leave it."""
-        return next(iter(self._onward(self._first.flow, self._first.bases, NAT_HOOK).values()))
+        return next(
+            iter(self._onward(self.runs[Half.FIRST].flow, self.runs[Half.FIRST].bases, NAT_HOOK).values())
+        )
 
     # -- arrivals ---------------------------------------------------------------------------------------
 
-    def _arrivals(self, run: _Run, coming: Mapping[State, PacketSet]) -> dict[int, PacketSet]:
+    def _arrivals(self, run: Run, coming: Mapping[State, PacketSet]) -> dict[int, PacketSet]:
         nothing = self.space.nothing
         arrivals: dict[int, PacketSet] = {}
         alive: dict[int, PacketSet] = {}
@@ -676,7 +735,7 @@ class Walker:
                 entry = {base: dict(alive)}
                 if base[0] == "nat":
                     entry[base] = {
-                        here: packets & self._connected(self.states[here]) for here, packets in alive.items()
+                        here: packets & self.connected(self.states[here]) for here, packets in alive.items()
                     }
                 returning = self._returning(run, base)
                 for key in reversed(self.below[base]):
@@ -688,7 +747,7 @@ class Walker:
                 for each in {each for value in found.values() for each in self.outcomes.passes(value)}:
                     there = self.number(run.flow.crossed(base, onward, self.states[each]))
                     passed = packets & self._passing(found, each)
-                    if base == NAT_HOOK and self._merged:
+                    if self.describes_behind(base):
                         passed = image(passed, self.states[each].acted())
                     after[there] = after.get(there, nothing) | passed
             alive = after
@@ -698,7 +757,7 @@ class Walker:
         """The packets that a base chain may pass on in walk state ``state``."""
         return base.where(lambda outcome: state in self.outcomes.passes(outcome))
 
-    def _returning(self, run: _Run, base: ChainKey) -> Callable[[ChainKey, int], Mapping[int, PacketSet]]:
+    def _returning(self, run: Run, base: ChainKey) -> Callable[[ChainKey, int], Mapping[int, PacketSet]]:
         """For a chain and a state in which it is entered: the packets that may come back, by their state then."""
         outcomes = self.outcomes
 
@@ -717,7 +776,7 @@ class Walker:
 
     def _arrive(
         self,
-        run: _Run,
+        run: Run,
         base: ChainKey,
         chain: Chain,
         entry: dict[ChainKey, dict[int, PacketSet]],
@@ -756,6 +815,20 @@ class Walker:
                     left = packets - meaning.must
                 after[number] = after.get(number, nothing) | left
             alive = {number: packets for number, packets in after.items() if packets}
+
+
+def _apart(use: MatchUse, view: View) -> Iterator[tuple[tuple[Clause, ...], Meaning]]:
+    """The clauses of a match with what each means; all in one where the match reads them together."""
+    if type(use.extension).meaning is not MatchExtension.meaning:
+        yield use.clauses, use.extension.meaning(use.clauses, view)
+        return
+    if use.extension.protocols:
+        yield (), view.of_protocols(use.extension.protocols)
+    for clause in use.clauses:
+        declared = use.extension.named(clause.option)
+        if declared is not None and declared.means is not None:
+            part = declared.means(view, *clause.values)
+            yield (clause,), ~part if clause.negated else part
 
 
 def _common(start: State, others: Iterable[State]) -> Bits:
