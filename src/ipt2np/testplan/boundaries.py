@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from ipaddress import ip_address
 from itertools import islice, pairwise
 
@@ -16,6 +16,8 @@ from ipt2np.testplan.case import ANY_SOURCE_PORT, Packet, Why
 
 NAMED = (6, 17, 132, 1, 58)
 """Protocols that are probed by themselves; all others share their probes. The first are tried first."""
+_LIKELY = (*NAMED, 47, 50)
+"""Protocols in the order in which one is taken from a range: GRE and ESP for those without a name of their own."""
 ECHO = (8, 128)
 """Echo requests, which every program for it sends."""
 HOSTS = tuple(
@@ -42,7 +44,7 @@ class Service:
 
     def packet(self, source: int) -> Packet:
         """A packet to the service: each field the one that clients use, where it is in the range, else the lowest."""
-        protocol = next((each for each in NAMED if _within(each, self.protocols)), self.protocols[0])
+        protocol = next((each for each in _LIKELY if _within(each, self.protocols)), self.protocols[0])
         ported, icmp = protocol in PORTED, protocol in ICMP
         kind = next((each for each in ECHO if _within(each, self.types)), self.types[0])
         return Packet(
@@ -123,6 +125,12 @@ class Survey:
                     for source_ports, node in self._split(by_port, Field.SOURCE_PORT):
                         yield Service(self._family, protocols, types, codes, ports, source_ports, node)
 
+    @cached_property
+    def _likely_first(self) -> Sequence[Service]:
+        """All services, those of protocols that are easily sent before the others."""
+        rank = {protocol: number for number, protocol in enumerate(_LIKELY)}
+        return sorted(self.services(), key=lambda each: rank.get(each.packet(0).protocol, len(rank)))
+
     def _by_answer(self, service: Service) -> dict[int, list[Range]]:
         found: dict[int, list[Range]] = {}
         for sources, node in self._split(service.node, Field.SOURCE):
@@ -135,7 +143,7 @@ class Survey:
     def answers(self) -> Iterator[Point]:
         """One packet for each answer to each group of services whose sources are answered alike."""
         seen: set[tuple[int | None, int]] = set()
-        for service in self.services():
+        for service in self._likely_first:
             protocol = service.packet(0).protocol
             key = (protocol if protocol in NAMED else None, service.node)
             if key not in seen:
@@ -147,7 +155,7 @@ class Survey:
         """One packet for each value of the map."""
         values: set[int] = set()
         nodes: set[int] = set()
-        for service in self.services():
+        for service in self._likely_first:
             if service.node in nodes:
                 continue
             nodes.add(service.node)
@@ -203,7 +211,7 @@ class Survey:
     def sources(self) -> Iterator[Point]:
         """Both sides of every boundary between sources, at one service of those with the same boundaries."""
         nodes: set[int] = set()
-        for service in self.services():
+        for service in self._likely_first:
             if service.node in nodes:
                 continue
             nodes.add(service.node)
@@ -236,7 +244,7 @@ def box_packet(box: Box, senders: Sequence[int]) -> Packet:
     types = next(((t, c) for t, c in box.icmp if any(_within(echo, t) for echo in ECHO)), None)
     kinds, codes = types or (box.icmp[0] if box.icmp else ((0, 255), (0, 0)))
     protocols = next(
-        (each for number in NAMED for each in box.protocols if _within(number, each)), box.protocols[0]
+        (each for number in _LIKELY for each in box.protocols if _within(number, each)), box.protocols[0]
     )
     service = Service(
         box.family,

@@ -108,7 +108,7 @@ class ProbeCase:
     reasons: tuple[Reason, ...]
     how: How | None = None
     policies: tuple[str, ...] = ()
-    """Built-in policies behind the host's answer, as ``INPUT policy DROP``."""
+    """Built-in policies behind the host's answer, as ``INPUT policy DROP``, or that there is no ruleset."""
     source_port: int | None = None
     """The source port to send from; None where it does not matter."""
     host_port: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from ipaddress import ip_address
@@ -101,12 +101,12 @@ class _Planner:
         turns: list[Iterator[_Asked]] = []
         for each in self.answers.classes.values():
             new = None if each.declared else each.apart
-            alike, decided = _within(each.alike, new), _within(each.decided, new)
+            alike = _within(each.alike, new)
             services = each.alike if each.name == POD else alike
             yield from self._of_class(each, Survey.answers, services)
             turns += [
                 self._of_class(each, Survey.ports, services),
-                self._of_class(each, Survey.values, decided),
+                self._of_class(each, Survey.values, each.decided(new)),
                 self._of_class(each, Survey.sources, alike),
             ]
         yield from _in_turn(turns)
@@ -150,15 +150,19 @@ class _Planner:
             tuple(decision.rules[number] for number in sorted(behind) if number in decision.rules),
             (),
             how,
-            tuple(
-                f"{decision.policies[number].chain} policy {decision.policies[number].effect}"
-                for number in sorted(behind)
-                if number in decision.policies
-            ),
+            self._policies(packet.family, behind),
             packet.source_port if matters else None,
             self._host_port(packet),
             answers.everywhere(packet),
         )
+
+    def _policies(self, family: int, behind: Set[int]) -> tuple[str, ...]:
+        if family not in self.decision.families:
+            return (f"no IPv{family} ruleset",)
+        found = [
+            self.decision.policies[number] for number in sorted(behind) if number in self.decision.policies
+        ]
+        return tuple(f"{each.chain} policy {each.effect}" for each in found)
 
     def _on_pod(self, source_class: str, fields: Mapping[Field, int]) -> OnPod:
         reading = self.answers.readings[source_class]
