@@ -1,29 +1,32 @@
 #!/bin/sh
+# shellcheck disable=SC2016  # rules are quoted as they stand
 @HEADER@
 #
 #   sh testplan.sh --side old --target ADDRESS    asks the host, before it goes
 #   sh testplan.sh --side new --target ADDRESS    asks a pod that replaces it
 #
-# Runs the probes whose source address this machine has, and skips the others. Prints TAP: ok, not ok, or skipped with
+# Runs the probes whose source address this machine has, each once, and skips the others. Prints TAP: ok, not ok, or skipped with
 # the reason. Exit status: 0 nothing differs; 1 an answer is not the expected one; 2 wrong usage, or no probe was run.
 
 set -u
 LC_ALL=C
 export LC_ALL
 
-side='' target4='' target6='' sources='' listening=no pause=0 ping=${PING:-ping}
+side='' class=external target4='' target6='' sources='' listening=no pause=0 wait=3 ping=${PING:-ping}
 program=${NC:-nc}
 
 usage() {
     cat >&2 <<'USAGE'
-usage: sh testplan.sh --side old|new --target ADDRESS [--target ADDRESS] [--source ADDRESS]...
-                      [--listening] [--pause SECONDS] [--nc PROGRAM]
+usage: sh testplan.sh --side old|new --target ADDRESS [--target ADDRESS] [--source ADDRESS]... [--class CLASS]
+                      [--listening] [--pause SECONDS] [--wait SECONDS] [--nc PROGRAM]
   --side       whose answers are expected: those of the old host or of the new pod
   --target     the address to probe; one of each family
   --source     an address that this machine has, beside those that `ip addr` shows
+  --class      what this machine is to the new pod: external (the default), pod or node
   --listening  something listens on every probed TCP port, and answers on every probed UDP port: without it a closed
                port cannot be told from a rejected packet, nor a silent UDP service from a dropped one
   --pause      seconds to wait between probes, where rules limit rates
+  --wait       seconds to wait for an answer (3)
   --nc         the netcat to use, such as ncat or "busybox nc"
 USAGE
     exit 2
@@ -32,19 +35,22 @@ USAGE
 while [ $# -gt 0 ]; do
     case $1 in
         --listening) listening=yes; shift; continue ;;
-        --side | --target | --source | --pause | --nc) [ $# -ge 2 ] || usage ;;
+        --side | --target | --source | --class | --pause | --wait | --nc) [ $# -ge 2 ] || usage ;;
         *) usage ;;
     esac
     case $1 in
         --side) side=$2 ;;
         --target) case $2 in *:*) target6=$2 ;; *) target4=$2 ;; esac ;;
         --source) sources="$sources $2" ;;
+        --class) class=$2 ;;
         --pause) pause=$2 ;;
+        --wait) wait=$2 ;;
         --nc) program=$2 ;;
     esac
     shift 2
 done
 case $side in old | new) ;; *) usage ;; esac
+case $class in external | pod | node) ;; *) usage ;; esac
 [ -n "$target4$target6" ] || usage
 
 for shown in $(ip -o addr show 2>/dev/null | while read -r _ _ _ address _; do echo "${address%%/*}"; done); do
@@ -93,7 +99,7 @@ tcp() {
     [ "$4" = - ] || from="-p $4"
     case $flavour in
         netcat | ncat)
-            if $program -n -v -z -w 3 -s "$3" $from "$1" "$2" </dev/null >/dev/null 2>"$said"; then
+            if $program -n -v -z -w "$wait" -s "$3" $from "$1" "$2" </dev/null >/dev/null 2>"$said"; then
                 got=open
             else
                 in_a_word
@@ -102,13 +108,14 @@ tcp() {
         small)
             if [ "$(own_source "$1")" != "$3" ]; then
                 got=cannot
-            elif $program -w 3 $from -e true "$1" "$2" </dev/null >/dev/null 2>"$said"; then
+                echo "$program cannot choose the source" >"$said"
+            elif $program -w "$wait" $from "$1" "$2" -e true </dev/null >/dev/null 2>"$said"; then
                 got=open
             else
                 in_a_word
             fi
             ;;
-        *) got=cannot ;;
+        *) got=cannot; echo "no netcat that is known" >"$said" ;;
     esac
 }
 
@@ -118,9 +125,9 @@ udp() {
     from=''
     [ "$4" = - ] || from="-p $4"
     case $flavour in
-        netcat) reply=$(echo ipt2np | $program -n -v -u -w 3 -s "$3" $from "$1" "$2" 2>"$said") ;;
-        ncat) reply=$(echo ipt2np | $program -n -v -u -w 3 -i 3 -s "$3" $from "$1" "$2" 2>"$said") ;;
-        *) got=cannot; return ;;
+        netcat) reply=$(echo ipt2np | $program -n -v -u -w "$wait" -s "$3" $from "$1" "$2" 2>"$said") ;;
+        ncat) reply=$(echo ipt2np | $program -n -v -u -w "$wait" -i "$wait" -s "$3" $from "$1" "$2" 2>"$said") ;;
+        *) got=cannot; echo "$program has no UDP" >"$said"; return ;;
     esac
     status=$?
     if [ -n "$reply" ]; then
@@ -136,14 +143,14 @@ udp() {
 
 # echo_request TARGET SOURCE
 echo_request() {
-    if $ping -n -c 1 -W 2 -I "$2" "$1" </dev/null >"$said" 2>&1; then
+    if $ping -n -c 1 -W "$wait" -I "$2" "$1" </dev/null >"$said" 2>&1; then
         got=open
     else
         in_a_word
     fi
 }
 
-number=0 failed=0 unsure=0 skipped=0 passed=0
+number=0 asked='' failed=0 unsure=0 skipped=0 passed=0
 
 skip() {
     skipped=$((skipped + 1))
@@ -153,7 +160,7 @@ skip() {
 # probe CLASS FAMILY SOURCE PROTOCOL POD_PORT HOST_PORT SOURCE_PORT ICMP HOST HOW POD RULE
 probe() {
     number=$((number + 1))
-    class=$1 family=$2 source=$3 protocol=$4 source_port=$7 icmp=$8
+    family=$2 source=$3 protocol=$4 source_port=$7 icmp=$8
     if [ "$side" = old ]; then
         port=$6 want=$9 how=${10}
     else
@@ -164,7 +171,7 @@ probe() {
     [ "$icmp" = - ] || what="$what type $icmp"
     what="$what from $source"
     [ "$source_port" = - ] || what="$what port $source_port"
-    what="$what ($class): expected $want"
+    what="$what ($1): expected $want"
     [ "$how" = - ] || what="$what, $how"
     [ -z "${12}" ] || printf '# %s\n' "${12}"
 
@@ -176,6 +183,12 @@ probe() {
     fi
     [ -n "$target" ] || { skip "no target of IPv$family"; return; }
     case "$sources " in *" $source "*) ;; *) skip "not an address of this machine"; return ;; esac
+    if [ "$side" = new ] && [ "$1" != "$class" ]; then
+        skip "is not sent by what is $class"
+        return
+    fi
+    case "$asked " in *" $source/$protocol/$port/$source_port/$icmp "*) skip "was asked before"; return ;; esac
+    asked="$asked $source/$protocol/$port/$source_port/$icmp"
     case $protocol:$icmp in
         tcp:* | udp:* | icmp:8/0 | icmpv6:128/0 | ipv6-icmp:128/0) ;;
         icmp:* | icmpv6:* | ipv6-icmp:*) skip "ping sends echo requests alone"; return ;;

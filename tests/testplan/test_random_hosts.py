@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ipt2np import CNIS, convert
-from ipt2np.testplan import OnHost, OnPod, ProbeCase, Why, testplan
+from ipt2np.testplan import OnHost, OnPod, ProbeCase, Why, plan_probes
 from tests.cni.random_hosts import Case, Host, Packet, random_case
 from tests.cni.test_every_cni import BLIND_INSIDE, JUDGES, Judge, options, parsed
 
@@ -68,7 +68,7 @@ def test_what_is_expected_of_a_random_host_and_its_pods_is_what_independent_judg
         blind = name in BLIND_INSIDE and any(each["kind"] == "NetworkSet" for each in objects)
         draft = conversion.draft
         held = draft.cni.always(draft.decision.space)
-        plan = testplan(conversion, MOST)
+        plan = plan_probes(conversion, MOST)
         assert len({(each.source_class, each.packet) for each in plan.cases}) == len(plan.cases) <= MOST
         for each in plan.cases:
             assert each.source_class in case.senders(sent(each).source), each
@@ -89,7 +89,7 @@ def test_every_answer_that_random_packets_get_is_in_the_plan(name: str) -> None:
         case = random_case(random.Random(f"testplan {seed}"))
         conversion = convert(parsed(case), options(case, name))
         decision = conversion.draft.decision
-        plan = testplan(conversion, 100_000)
+        plan = plan_probes(conversion, 100_000)
         assert not plan.left_out
         asked = {(each.source_class, each.protocol, each.host, each.pod) for each in plan.cases}
         asked |= {("any", *key[1:]) for key in asked}

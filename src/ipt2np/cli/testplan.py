@@ -138,7 +138,7 @@ def testplan(
         from ipt2np.errors import UsageError
         from ipt2np.files import write_all
         from ipt2np.planning import InDoubt
-        from ipt2np.testplan import testplan as plan_of
+        from ipt2np.testplan import plan_probes
 
         if selection.scope is Whose.HOST:
             raise UsageError("--scope host: a test plan is for the pods that replace a host")
@@ -168,7 +168,7 @@ def testplan(
             told("Deciding, proving …")
             conversion = convert(given.rulesets, options, given.also)
             told("Planning …")
-            plan = plan_of(conversion, most, senders)
+            plan = plan_probes(conversion, most, senders)
         text = _text(plan, conversion, form, resources, terminal=output == "-")
         if output == "-":
             print_text(text)

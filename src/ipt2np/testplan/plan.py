@@ -29,7 +29,7 @@ _EFFECTS = {Difference.CLOSES: "the policy closes this", Difference.OPENS: "the 
 _HOW = {Can.DROP: How.DROPPED, Can.REJECT: How.REJECTED, Can.DIVERT: How.DIVERTED}
 
 
-def testplan(conversion: Conversion, most: int = MOST_CASES, senders: Sequence[str] = ()) -> TestPlan:
+def plan_probes(conversion: Conversion, most: int = MOST_CASES, senders: Sequence[str] = ()) -> TestPlan:
     """At most ``most`` probes, those that matter most first.
 
     A witness of every difference comes first; then for each class of sources and each service a packet for every pair of
