@@ -126,7 +126,8 @@ udp() {
     [ "$4" = - ] || from="-p $4"
     case $flavour in
         netcat) reply=$(echo ipt2np | $program -n -v -u -w "$wait" -s "$3" $from "$1" "$2" 2>"$said") ;;
-        ncat) reply=$(echo ipt2np | $program -n -v -u -w "$wait" -i "$wait" -s "$3" $from "$1" "$2" 2>"$said") ;;
+        ncat) # it goes away soon after its input ends
+            reply=$({ echo ipt2np; sleep "$wait"; } | $program -n -v -u -w "$wait" -s "$3" $from "$1" "$2" 2>"$said") ;;
         *) got=cannot; echo "$program has no UDP" >"$said"; return ;;
     esac
     status=$?

@@ -181,13 +181,17 @@ def _resource(option: str, text: str, namespace: str) -> Resource:
     from ipt2np.errors import UsageError
     from ipt2np.testplan.netassert import KINDS, Resource
 
-    *given, kind, name = ["", *text.split("/")][-3:] if "/" in text else ["", "", ""]
-    space = next((each for each in given if each), namespace)
-    if text.count("/") > 2 or kind not in KINDS or not is_name(name) or not is_namespace(space):
+    space, kind, name = text.split("/") if text.count("/") == 2 else (namespace, *_halves(text))
+    if kind not in KINDS or not is_name(name) or not is_namespace(space):
         raise UsageError(
             f"{option} {text}: expected [NAMESPACE/]KIND/NAME, the kind one of {', '.join(KINDS)}"
         )
     return Resource(kind, name, space)
+
+
+def _halves(text: str) -> tuple[str, str]:
+    kind, _, name = text.partition("/")
+    return kind, name
 
 
 def _text(
