@@ -38,10 +38,10 @@ def show_plan(console: Console, plan: TestPlan, title: str) -> None:
         if console.width >= WIDE:
             cells.append(Text(why(case), style="dim"))
         table.add_row(*cells)
-    console.print(Text(printable(title), style="bold"), soft_wrap=True)
+    console.print(Text(printable(title), style="bold"))
     console.print(table)
     if plan.left_out:
-        console.print(Text(left_out(plan)), soft_wrap=True)
+        console.print(Text(left_out(plan)))
 
 
 def _source(case: ProbeCase) -> str:
