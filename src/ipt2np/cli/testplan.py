@@ -142,7 +142,7 @@ def testplan(
 
         if selection.scope is Whose.HOST:
             raise UsageError("--scope host: a test plan is for the pods that replace a host")
-        check_cni(cluster)
+        check_cni(cluster.cni, cluster)
         senders = [address_of(text, "--source") for text in source or []]
         identity = identity_of(rules, selection.name, selection.namespace, selection.pod_selector)
         resources = (
