@@ -55,12 +55,12 @@ def interface_of(text: str) -> tuple[str, tuple[str, ...]]:
     return name, tuple(cidr_of("--interface", part) for part in cidrs.split(",")) if equals else ()
 
 
-def address_of(text: str) -> str:
+def address_of(text: str, option: str = "--address") -> str:
     """An address's canonical text."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
-        raise UsageError(f"--address {text}: expected one address of the host, such as 192.0.2.10") from None
+        raise UsageError(f"{option} {text}: expected one address, such as 192.0.2.10") from None
 
 
 def identity_of(

@@ -13,6 +13,7 @@ from ipt2np.cli.convert import convert
 from ipt2np.cli.diff import diff
 from ipt2np.cli.explain import explain
 from ipt2np.cli.rule import rule
+from ipt2np.cli.testplan import testplan
 from ipt2np.cli.verify import verify
 
 app = typer.Typer(
@@ -48,7 +49,7 @@ def _add(command: Callable[..., None]) -> None:
     app.command(help="\n\n".join(" ".join(each.split()) for each in paragraphs))(command)
 
 
-for _command in (convert, verify, diff, accept, cnis, rule):
+for _command in (convert, verify, diff, accept, testplan, cnis, rule):
     _add(_command)
 app.command()(convert)
 app.command()(verify)

@@ -253,6 +253,14 @@ class Outcomes:
             else:
                 return [*passed, a]
 
+    def opening(self, outcome: int) -> Can:
+        """What can become of the first packet of a connection, whatever becomes of the later ones."""
+        found = Can.NOTHING
+        for part in self._tree([outcome], opening=True):
+            if self._kind[part] in (_Kind.ACCEPT, _Kind.DENY, _Kind.DIVERT, _Kind.UNKNOWN):
+                found |= self.can[part]
+        return found
+
     def unknowns(self, outcome: int) -> set[int]:
         """The deciders of which nobody can say what they did."""
         return {self._parts[part][0] for part in self._tree([outcome]) if self._kind[part] is _Kind.UNKNOWN}
