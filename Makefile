@@ -87,13 +87,14 @@ clean: ## Remove .venv and everything built
 .PHONY: kernel-tools
 kernel-tools:
 	@PATH="$$PATH:/usr/sbin:/sbin"; \
-	for tool in iptables iptables-save ipset nft ip; do \
+	for tool in iptables iptables-save ipset nft ip nc ncat busybox ping shellcheck; do \
 	  command -v "$$tool" >/dev/null || missing=1; \
 	done; \
 	if [ -n "$${missing:-}" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  echo "Installing iptables, ipset, nftables and iproute2 for the kernel tests"; \
+	  echo "Installing iptables, ipset, nftables, iproute2, and what test plans are run with, for the kernel tests"; \
 	  export DEBIAN_FRONTEND=noninteractive; \
-	  { apt-get update -qq && apt-get install -y -qq iptables ipset nftables iproute2; } \
+	  { apt-get update -qq && apt-get install -y -qq iptables ipset nftables iproute2 \
+	      netcat-openbsd ncat busybox iputils-ping shellcheck; } \
 	    </dev/null >/dev/null || echo "warning: could not install them" >&2; \
 	fi
 

@@ -26,7 +26,7 @@ from .host import PREFIX, KernelHost
 from .probe import Probe
 
 SAMPLES = sorted(path.name for path in FOLDER.glob("*.v[46]"))
-RANDOM_HOSTS = 25
+RANDOM_HOSTS = 12
 BY_PACKETS = (6, 132)
 _numbers = itertools.count(1)
 
@@ -93,7 +93,7 @@ def test_what_is_expected_of_random_hosts_is_what_their_kernel_does(host: Kernel
             found, asked = wrong(each.text(), each.family, host)
             assert not found, "\n".join([f"seed {seed}", *found[:5], each.text()])
             counts += asked
-    assert counts[OnHost.ACCEPTED] > 200 and counts[OnHost.REFUSED] > 200
+    assert counts[OnHost.ACCEPTED] > 100 and counts[OnHost.REFUSED] > 100
 
 
 def test_a_port_that_nat_leads_to_is_asked_for_by_the_port_on_the_wire(host: KernelHost) -> None:

@@ -35,7 +35,7 @@ TEXTS = (
 
 def forms(text: str, file: str) -> tuple[TestPlan, dict[str, str]]:
     conversion = convert([parse_ruleset(text.encode("utf-8", "surrogatepass"), file)], Options(cni="calico"))
-    plan = plan_probes(conversion, 60)
+    plan = plan_probes(conversion, 15)
     table = io.StringIO()
     show_plan(Console(file=table, width=200, highlight=False, emoji=False), plan, f"title of {file}")
     return plan, {

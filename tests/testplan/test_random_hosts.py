@@ -16,7 +16,7 @@ from ipt2np.testplan import OnHost, OnPod, ProbeCase, Why, plan_probes
 from tests.cni.random_hosts import Case, Host, Packet, random_case
 from tests.cni.test_every_cni import BLIND_INSIDE, JUDGES, Judge, options, parsed
 
-CASES = int(os.environ.get("IPT2NP_PLAN_CASES", "12"))
+CASES = int(os.environ.get("IPT2NP_PLAN_CASES", "7"))
 """Random hosts, each for every CNI."""
 MOST = 300
 _PODS = {True: OnPod.ADMITTED, False: OnPod.REFUSED, None: OnPod.UNDEFINED}
