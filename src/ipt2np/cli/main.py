@@ -48,13 +48,8 @@ def _add(command: Callable[..., None]) -> None:
     app.command(help="\n\n".join(" ".join(each.split()) for each in paragraphs))(command)
 
 
-for _command in (convert, verify, diff, accept, cnis, rule):
+for _command in (convert, verify, diff, explain, accept, cnis, rule):
     _add(_command)
-app.command()(convert)
-app.command()(verify)
-app.command()(explain)
-app.command()(cnis)
-app.command()(rule)
 
 
 def run() -> None:
