@@ -18,6 +18,7 @@ from ipt2np.cli.options import (
     OtherFamilyOption,
     PolicyFacts,
     Rules,
+    ScopeOption,
     Whose,
 )
 from ipt2np.cli.output import print_text, progress
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from ipt2np.conversion import Options
+    from ipt2np.policies.loading import Policies
     from ipt2np.semantics import Decision
     from ipt2np.semantics.trace import Traces
 
@@ -84,6 +87,7 @@ def explain(
             "or what keeps them from admitting it.",
         ),
     ] = None,
+    scope: ScopeOption = Whose.POD,
     other_family: OtherFamilyOption = Other.DENY,
     every: Annotated[
         bool,
@@ -107,48 +111,48 @@ def explain(
         from ipt2np import __version__
         from ipt2np.cli.inputs import assumptions_of, check_inputs, facts_of, names_of, read_rulesets
         from ipt2np.cli.packets import question_of
-        from ipt2np.conversion import check_subjects
+        from ipt2np.cli.policies import options_for, policies_of
+        from ipt2np.conversion import Options, check_subjects, target
         from ipt2np.errors import UsageError
+        from ipt2np.policies.loading import read_texts
         from ipt2np.reporting.explanation import explanation
         from ipt2np.semantics.decide import decide
         from ipt2np.semantics.trace import trace
 
         question = question_of(source, service, on, at)
-        if about != PolicyFacts() and not policy:
+        if (about != PolicyFacts() or scope is not Whose.POD) and not policy:
             raise UsageError("options about policies say nothing without --policy FILE")
         check_inputs([*names_of(rules, dumps), *(policy or [])])
-        assumptions = assumptions_of(host)
         with progress("Reading …") as told:
             facts = facts_of(host, dumps)
             given = read_rulesets(rules, dumps)
-            check_subjects(assumptions, (*given.rulesets, *given.also))
+            options = Options(assumptions=assumptions_of(host), facts=facts)
+            policies = policies_of(read_texts(policy), about) if policy else None
+            if policies is not None:
+                options = options_for(policies, about, host, facts, scope)
+            check_subjects(options.assumptions, (*given.rulesets, *given.also))
             told("Deciding …")
             decision = decide(
                 given.rulesets,
-                assumptions,
+                options.assumptions,
                 facts,
                 also=given.also,
                 same_for_other_family=other_family is Other.SAME,
-                by_interface=about.scope is Whose.HOST,
+                by_interface=scope is Whose.HOST and target(options).by_interface,
             )
             _check_family(decision, question.family, source, rules)
             traces = trace(decision, question.packets(decision))
-            policies = _policies(decision, traces, policy, about, host) if policy else None
-            data = explanation(decision, question, traces, __version__, every=every, policy=policies)
+            said = _said(decision, policies, options, traces) if policies is not None else None
+            data = explanation(decision, question, traces, __version__, every=every, policy=said)
         _print(data, shape)
 
 
-def _policies(
-    decision: Decision, traces: Traces, names: list[str], about: PolicyFacts, host: HostFacts
-) -> Mapping[str, Any]:
+def _said(decision: Decision, policies: Policies, options: Options, traces: Traces) -> Mapping[str, Any]:
     """What the policies say of the same packets."""
     from dataclasses import replace
 
-    from ipt2np.cli.policies import options_for, policies_of
     from ipt2np.review.admission import admission, admission_data
 
-    policies = policies_of(names, about)
-    options = options_for(policies, about, host, decision.facts)
     options = replace(options, identity=replace(options.identity, interfaces=decision.interfaces))
     found = admission(decision, policies, options, traces.packets)
     return admission_data(found, policies.cni.name, options.identity.pod_labels)
