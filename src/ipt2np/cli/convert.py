@@ -12,16 +12,13 @@ import typer
 from ipt2np.cli.errors import reported_errors
 from ipt2np.cli.groups import grouped
 from ipt2np.cli.options import (
-    OBJECT,
     OUTPUT,
+    Choices,
     ClusterFacts,
-    Doubt,
     Dumps,
     FailOn,
     FailOnOption,
     HostFacts,
-    Other,
-    OtherFamilyOption,
     Rules,
     Selection,
     Telling,
@@ -45,21 +42,7 @@ def convert(
     selection: Selection,
     host: HostFacts,
     telling: Telling,
-    in_cluster: Annotated[
-        bool,
-        typer.Option(
-            rich_help_panel=OBJECT,
-            help="Where CIDRs do not match pods (Cilium, GKE Dataplane V2): admit all pods where the host accepts everybody "
-            "but some sources.",
-        ),
-    ] = True,
-    in_doubt: Annotated[
-        Doubt,
-        typer.Option(
-            rich_help_panel=OBJECT, help="What to do with packets that iptables may accept and may refuse."
-        ),
-    ] = Doubt.DENY,
-    other_family: OtherFamilyOption = Other.DENY,
+    choices: Choices,
     output: Annotated[
         str,
         typer.Option(
@@ -91,47 +74,27 @@ def convert(
     """
     with reported_errors():
         from ipt2np import __version__
-        from ipt2np.cli.arguments import identity_of
         from ipt2np.cli.inputs import (
-            assumptions_of,
             check_cni,
             check_inputs,
             check_outputs,
-            cluster_of,
             facts_of,
             names_of,
+            options_of,
             read_rulesets,
             signoffs_of,
         )
         from ipt2np.cli.telling import least_of, tell
-        from ipt2np.conversion import Options, OtherFamily, Scope
         from ipt2np.conversion import convert as convert_rulesets
         from ipt2np.errors import UsageError
-        from ipt2np.planning import InDoubt
         from ipt2np.reporting.accepted import accepted
         from ipt2np.reporting.conversionreport import STDOUT, conversion_report
         from ipt2np.reporting.formats import check_formats
         from ipt2np.reporting.terminal import ErrorConsole, conversion_lines
 
         check_cni(cluster.cni, cluster, ALL)
-        options = Options(
-            identity=identity_of(
-                rules,
-                selection.name,
-                selection.namespace,
-                selection.pod_selector,
-                host=selection.scope is Whose.HOST,
-            ),
-            placeholder_selector=selection.pod_selector is None and selection.scope is Whose.POD,
-            cni=cluster.cni,
-            scope=Scope(selection.scope.value),
-            in_doubt=InDoubt(in_doubt.value),
-            other_family=OtherFamily(other_family.value),
-            assumptions=assumptions_of(host),
-            cluster=cluster_of(cluster, in_cluster=in_cluster),
-            templates=template_dir,
-            version=__version__,
-        )
+        options = options_of(rules, cluster, selection, choices, host)
+        options = replace(options, templates=template_dir)
         reports = telling.report or []
         check_formats(reports)
         check_outputs([output, *reports], [*names_of(rules, dumps), *(telling.accept or [])])

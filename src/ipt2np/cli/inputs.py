@@ -7,10 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ipt2np.cli.options import Addresses, Dumps, HostDumps, HostFacts
+from ipt2np.cli.options import (
+    Addresses,
+    Choices,
+    ClusterFacts,
+    Dumps,
+    HostDumps,
+    HostFacts,
+    Selection,
+    Whose,
+)
 
 if TYPE_CHECKING:
     from ipt2np.cni.base import Cluster
+    from ipt2np.conversion import Options
     from ipt2np.review.signoff import SignOffs
     from ipt2np.rules.assumptions import Assumptions
     from ipt2np.rules.model import Ruleset
@@ -159,3 +169,28 @@ def signoffs_of(names: Sequence[str]) -> SignOffs:
 
     entries = [each for name in names for each in parse_signoffs(*read_input(name))]
     return SignOffs.of(entries, datetime.datetime.now(datetime.UTC).date())
+
+
+def options_of(
+    rules: str, cluster: ClusterFacts, selection: Selection, choices: Choices, host: HostFacts
+) -> Options:
+    """The options of a conversion, but for the facts that are read from files."""
+    from ipt2np import __version__
+    from ipt2np.cli.arguments import identity_of
+    from ipt2np.conversion import Options, OtherFamily, Scope
+    from ipt2np.planning import InDoubt
+
+    of_host = selection.scope is Whose.HOST
+    return Options(
+        identity=identity_of(
+            rules, selection.name, selection.namespace, selection.pod_selector, host=of_host
+        ),
+        placeholder_selector=selection.pod_selector is None and not of_host,
+        cni=cluster.cni,
+        scope=Scope(selection.scope.value),
+        in_doubt=InDoubt(choices.in_doubt.value),
+        other_family=OtherFamily(choices.other_family.value),
+        assumptions=assumptions_of(host),
+        cluster=cluster_of(cluster, in_cluster=choices.in_cluster),
+        version=__version__,
+    )

@@ -294,6 +294,27 @@ class Telling:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """What a policy makes of what can be made in two ways."""
+
+    in_cluster: Annotated[
+        bool,
+        typer.Option(
+            rich_help_panel=OBJECT,
+            help="Where CIDRs do not match pods (Cilium, GKE Dataplane V2): admit all pods where the host accepts everybody "
+            "but some sources.",
+        ),
+    ] = True
+    in_doubt: Annotated[
+        Doubt,
+        typer.Option(
+            rich_help_panel=OBJECT, help="What to do with packets that iptables may accept and may refuse."
+        ),
+    ] = Doubt.DENY
+    other_family: OtherFamilyOption = Other.DENY
+
+
+@dataclass(frozen=True)
 class PolicyFacts(Addresses):
     """Policies that exist: which CNI reads them, and whose traffic is meant."""
 

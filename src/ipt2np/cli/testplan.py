@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,14 +12,11 @@ from ipt2np.cli.errors import reported_errors
 from ipt2np.cli.groups import grouped
 from ipt2np.cli.options import (
     HOST,
-    OBJECT,
     OUTPUT,
+    Choices,
     ClusterFacts,
-    Doubt,
     Dumps,
     HostFacts,
-    Other,
-    OtherFamilyOption,
     Rules,
     Selection,
     Whose,
@@ -49,21 +47,7 @@ def testplan(
     cluster: ClusterFacts,
     selection: Selection,
     host: HostFacts,
-    in_cluster: Annotated[
-        bool,
-        typer.Option(
-            rich_help_panel=OBJECT,
-            help="Where CIDRs do not match pods (Cilium, GKE Dataplane V2): admit all pods where the host accepts everybody "
-            "but some sources.",
-        ),
-    ] = True,
-    in_doubt: Annotated[
-        Doubt,
-        typer.Option(
-            rich_help_panel=OBJECT, help="What to do with packets that iptables may accept and may refuse."
-        ),
-    ] = Doubt.DENY,
-    other_family: OtherFamilyOption = Other.DENY,
+    choices: Choices,
     source: Annotated[
         list[str] | None,
         typer.Option(
@@ -122,29 +106,27 @@ def testplan(
     Exit status: 0 done; 2 bad input or usage, nothing written; 3 internal error.
     """
     with reported_errors():
-        from ipt2np import __version__
-        from ipt2np.cli.arguments import address_of, identity_of
+        from ipt2np.cli.arguments import address_of
         from ipt2np.cli.inputs import (
-            assumptions_of,
             check_cni,
             check_inputs,
             check_outputs,
-            cluster_of,
             facts_of,
             names_of,
+            options_of,
             read_rulesets,
         )
-        from ipt2np.conversion import Options, OtherFamily, convert
+        from ipt2np.conversion import convert
         from ipt2np.errors import UsageError
         from ipt2np.files import write_all
-        from ipt2np.planning import InDoubt
         from ipt2np.testplan import plan_probes
 
         if selection.scope is Whose.HOST:
             raise UsageError("--scope host: a test plan is for the pods that replace a host")
         check_cni(cluster.cni, cluster)
         senders = [address_of(text, "--source") for text in source or []]
-        identity = identity_of(rules, selection.name, selection.namespace, selection.pod_selector)
+        options = options_of(rules, cluster, selection, choices, host)
+        identity = options.identity
         resources = (
             _resource("--pod", pod, identity.namespace),
             _resource(
@@ -154,16 +136,7 @@ def testplan(
         check_outputs([output], names_of(rules, dumps))
         check_inputs(names_of(rules, dumps))
         with progress("Reading …", quiet) as told:
-            options = Options(
-                identity=identity,
-                cni=cluster.cni,
-                in_doubt=InDoubt(in_doubt.value),
-                other_family=OtherFamily(other_family.value),
-                assumptions=assumptions_of(host),
-                facts=facts_of(host, dumps),
-                cluster=cluster_of(cluster, in_cluster=in_cluster),
-                version=__version__,
-            )
+            options = replace(options, facts=facts_of(host, dumps))
             given = read_rulesets(rules, dumps)
             told("Deciding, proving …")
             conversion = convert(given.rulesets, options, given.also)
