@@ -145,6 +145,11 @@ def test_places_beyond_what_is_taken_are_counted() -> None:
     assert result["message"]["text"].endswith(f"It has {5000 - 1 - RELATED:,} more places.")
 
 
+def test_rules_that_the_report_only_counts_are_counted() -> None:
+    result = one(everything(differences=[difference(0, more_lines=7)], findings=[]), "difference-opens")
+    assert result["message"]["text"].endswith("It has 7 more places.")
+
+
 @pytest.mark.parametrize(
     ("name", "uri"),
     [

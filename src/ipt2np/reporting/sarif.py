@@ -129,11 +129,12 @@ def _rule(name: str) -> dict[str, Any]:
 def _result(each: Entry, rules: Sequence[str], places: _Places, signed: bool) -> dict[str, Any]:
     name = _rule_id(each)
     locations = places.of(each)
+    left = max(len(locations) - 1 - RELATED, 0) + each.get("more_lines", 0)
     result: dict[str, Any] = {
         "ruleId": _text(name, 100),
         "ruleIndex": rules.index(name),
         "level": _LEVELS[each["severity"] if "code" in each else severity_of_difference(each)],
-        "message": {"text": _said(each, len(locations) - 1 - RELATED)},
+        "message": {"text": _said(each, left)},
         "locations": locations[:1],
     }
     related = locations[1 : RELATED + 1]
