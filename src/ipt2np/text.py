@@ -12,6 +12,12 @@ def printable(text: str, width: int = LINE_WIDTH) -> str:
     return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
+def file_name(name: str, width: int = 80) -> str:
+    """A file's name on one line; of a long one the end is shown, which tells it from others."""
+    shown = printable(name[-width - 1 :], 10 * (width + 1))
+    return shown if len(shown) <= width else "…" + shown[1 - width :]
+
+
 def as_bytes(text: str) -> bytes:
     """The bytes that a file had for ``text``: those that were no UTF-8 stand in it as surrogates (PEP 383).
 

@@ -12,7 +12,9 @@ from ipt2np import Conversion, Facts, Field, Options, PacketSet, PacketSpace, co
 from ipt2np.cni.base import Cluster
 from ipt2np.cni.registry import CNIS
 from ipt2np.packets.intervals import complement, merged
-from ipt2np.reporting.terminal import verdict_lines
+from ipt2np.reporting.accepted import accepted
+from ipt2np.reporting.terminal import difference_lines, verdict_lines
+from ipt2np.review.signoff import SignOffs
 from tests.dumps import dump, parsed
 from tests.sample_hosts import HOSTS, rulesets
 
@@ -23,7 +25,9 @@ ADMIN = "-A INPUT -s 10.9.0.0/16 -p tcp -m tcp --dport 22 -j ACCEPT"
 def told(*rules: str, cni: str, policy: str = "DROP", **cluster: Any) -> list[str]:
     """The lines of the verdict, without the ledger's sums."""
     conversion = convert([parsed(dump(*rules, policy=policy))], Options(cni=cni, cluster=Cluster(**cluster)))
-    return [line for line in map(str, verdict_lines(conversion)) if not re.match(r"  \d+ rule", line)]
+    account = accepted(conversion.proof.differences, (), SignOffs())
+    lines = [*verdict_lines(conversion), *difference_lines(account)]
+    return [line for line in map(str, lines) if not re.match(r"  \d+ rule", line)]
 
 
 # -- what a verdict is about ----------------------------------------------------------------------------

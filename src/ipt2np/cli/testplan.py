@@ -190,10 +190,10 @@ def _text(
 
 
 def _title(plan: TestPlan, conversion: Conversion) -> str:
-    from ipt2np.text import printable
+    from ipt2np.text import file_name
 
     draft = conversion.draft
-    files = ", ".join(dict.fromkeys(printable(each.file, 60) for each in draft.decision.rulesets))
+    files = ", ".join(dict.fromkeys(file_name(each.file, 60) for each in draft.decision.rulesets))
     many = f"{len(plan.cases)} probe{'' if len(plan.cases) == 1 else 's'}"
     return f"{many} of {files} and its policy for {draft.cni.name} ({conversion.proof.verdict.value})"
 

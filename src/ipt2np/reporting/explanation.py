@@ -22,7 +22,7 @@ from ipt2np.semantics.question import PacketQuestion
 from ipt2np.semantics.reasons import FIELD_NAMES, Reason, decisive, narrowed, reasons, topic
 from ipt2np.semantics.states import effect_of
 from ipt2np.semantics.trace import UNKNOWN, End, Joined, Outcome, Step, Trace, Traces, Untold
-from ipt2np.text import printable
+from ipt2np.text import file_name, printable
 
 SCHEMA = 1
 SHOWN_RUN = 3
@@ -418,7 +418,7 @@ def explanation_lines(data: Mapping[str, Any]) -> Iterator[Text]:
     several = len({trace["file"] for trace in data["ways"]}) > 1
     for trace in data["ways"]:
         yield Text()
-        file = f" on {printable(trace['file'], 80)}" if several else ""
+        file = f" on {file_name(trace['file'], 80)}" if several else ""
         title = "The first packet" if trace["half"] == "first" else "Later packets of the connection"
         yield Text(f"{title}{file}", style="bold")
         yield from _way_lines(trace)
@@ -471,7 +471,7 @@ def _outcome_line(data: Mapping[str, Any], outcome: Mapping[str, Any]) -> Text:
 
 
 def _decider_text(decider: Mapping[str, Any]) -> str:
-    place = f"{printable(decider['file'], 80)}:{decider['line']}" if "line" in decider else ""
+    place = f"{file_name(decider['file'], 80)}:{decider['line']}" if "line" in decider else ""
     if "policy" in decider:
         policy = f"the policy {decider['policy']} of {decider['chain']} in {decider['table']}"
         return f"{policy} ({place})" if place else policy
@@ -511,7 +511,7 @@ def _policy_lines(policy: Mapping[str, Any], packet: Mapping[str, Any]) -> Itera
 
 
 def _policy_place(rule: Mapping[str, Any]) -> str:
-    return f"{printable(rule['file'], 80)}:{rule['line']} {printable(rule['pointer'], 120)}"
+    return f"{file_name(rule['file'], 80)}:{rule['line']} {printable(rule['pointer'], 120)}"
 
 
 def _settling_lines(settling: Sequence[Mapping[str, Any]]) -> Iterator[Text]:

@@ -21,7 +21,7 @@ from ipt2np.reporting.plain import difference_digest
 from ipt2np.reporting.words import COMPARED, MEANINGS, about, also_opened, difference_text, inside
 from ipt2np.review.comparing import Behind, Comparison
 from ipt2np.review.signoff import SignOff, SignOffs
-from ipt2np.text import printable
+from ipt2np.text import file_name, printable
 
 SHOWN_DIFFERENCES = 12
 SHOWN_PROBLEMS = 200
@@ -100,7 +100,7 @@ def comparison_lines(found: Comparison, told: Accepted) -> Iterator[Text]:
         for number, (side, who) in enumerate(sides):
             accepts = closes is (number == 0)
             yield Text(
-                f"    {printable(side.files[0], 60)} {'accepts' if accepts else 'refuses'}: {_who(who)}"
+                f"    {file_name(side.files[0], 60)} {'accepts' if accepts else 'refuses'}: {_who(who)}"
             )
 
     yield from difference_lines(told, digests=True, behind=behind)
@@ -155,7 +155,7 @@ def _acceptance(entry: SignOff) -> Text:
 def finding_lines(finding: Finding, entry: SignOff | None = None) -> Iterator[Text]:
     """Severity, code, place, message; the rule; what to do, or who has accepted it."""
     file, line = finding.place
-    place = f" {printable(file, 80)}:{line}:" if line else f" {printable(file, 80)}:" if file else ""
+    place = f" {file_name(file, 80)}:{line}:" if line else f" {file_name(file, 80)}:" if file else ""
     yield Text.assemble(
         (f"{finding.severity.word} {finding.code}", SEVERITY_COLOURS[finding.severity]),
         f"{place} {printable(finding.message, 400)}",
@@ -169,7 +169,7 @@ def problem_lines(problems: Sequence[Problem]) -> Iterator[Text]:
     """Each fault with its line, a caret under it, and what was expected."""
     for problem in problems[:SHOWN_PROBLEMS]:
         location = problem.location
-        place = printable(location.file, 200)
+        place = file_name(location.file, 200)
         if location.line:
             place += f":{location.line}:{location.column}"
         yield Text.assemble((f"{place}: ", "bold"), ("error: ", "bold red"), printable(problem.message, 400))
