@@ -282,6 +282,42 @@ def test_policies_that_select_nobody_keep_nothing_from_the_pods(web: str, policy
     assert "nothing keeps packets from them" in told(*words)
 
 
+DENYING = """apiVersion: projectcalico.org/v3
+kind: NetworkPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  selector: app == 'web'
+  types: [Ingress]
+  ingress:
+    - {action: Deny, protocol: TCP, source: {nets: [10.0.0.0/8]}, destination: {ports: [22]}}
+    - {action: Allow, protocol: TCP, destination: {ports: [22, 443]}}
+"""
+
+
+def test_a_rule_that_denies_is_named_too(web: str, tmp_path: Path) -> None:
+    policy = written(tmp_path, DENYING, "calico.yaml")
+    found = data(web, "--from", "10.0.0.5", "--to", "22/tcp", "--policy", policy)["policy"]
+    assert (found["cni"], found["verdict"], found["agrees"]) == ("calico", "refused", True)
+    assert [(rule["line"], rule["action"]) for rule in found["rules"]] == [(8, "deny"), (9, "allow")]
+    text = told(web, "--from", "10.0.0.5", "--to", "22/tcp", "--policy", policy)
+    assert "denied by" in text
+    assert "calico.yaml:9 NetworkPolicy/shop/web#/spec/ingress/1 matches too, and does not decide" in text
+
+
+def test_a_source_inside_the_cluster_is_looked_up_as_what_it_is(web: str, policy: str) -> None:
+    words = ("--from", "10.0.0.5", "--to", "443/tcp", "--policy", policy)
+    assert data(web, *words)["policy"]["source_class"] == "external"
+    assert data(web, *words, "--pod-cidr", "10.0.0.0/16")["policy"]["source_class"] == "pod"
+    assert data(web, *words, "--node-cidr", "10.0.0.0/16")["policy"]["source_class"] == "node"
+
+
+def test_a_policy_that_cannot_be_read_is_refused_with_its_line(web: str, tmp_path: Path) -> None:
+    policy = written(tmp_path, "kind: [", "broken.yaml")
+    result = run(web, "--from", "10.0.0.5", "--to", "443/tcp", "--policy", policy)
+    assert result.exit_code == 2
+    assert "broken.yaml:2" in result.stderr
+
+
 # -- hostile and large ----------------------------------------------------------------------------------------
 
 

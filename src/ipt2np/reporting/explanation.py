@@ -489,8 +489,13 @@ def _policy_lines(policy: Mapping[str, Any], packet: Mapping[str, Any]) -> Itera
         words.get(policy.get("agrees"), ""),  # type: ignore[arg-type]
         "" if policy["source_class"] == "external" else f" (the source is a {policy['source_class']})",
     )
+    acting = {"admitted": "allow", "refused": "deny"}.get(verdict)
     for rule in policy["rules"][:SHOWN_DECIDERS]:
-        yield Text(f"    {rule['action']}ed by {_policy_place(rule)}".replace("denyed", "denied"))
+        word = {"allow": "allowed", "deny": "denied", "pass": "passed on"}[rule["action"]]
+        if acting in (rule["action"], None):
+            yield Text(f"    {word} by {_policy_place(rule)}")
+        else:
+            yield Text(f"    {_policy_place(rule)} matches too, and does not decide", style="dim")
     if len(policy["rules"]) > SHOWN_DECIDERS:
         yield Text(f"    … and {len(policy['rules']) - SHOWN_DECIDERS} more rules match")
     if policy["rules"]:
