@@ -490,7 +490,8 @@ def _policy_lines(policy: Mapping[str, Any], packet: Mapping[str, Any]) -> Itera
         "" if policy["source_class"] == "external" else f" (the source is a {policy['source_class']})",
     )
     acting = {"admitted": "allow", "refused": "deny"}.get(verdict)
-    for rule in policy["rules"][:SHOWN_DECIDERS]:
+    rules = sorted(policy["rules"], key=lambda rule: rule["action"] != acting)
+    for rule in rules[:SHOWN_DECIDERS]:
         word = {"allow": "allowed", "deny": "denied", "pass": "passed on"}[rule["action"]]
         if acting in (rule["action"], None):
             yield Text(f"    {word} by {_policy_place(rule)}")
