@@ -12,7 +12,6 @@ from ipt2np.findings.ipsets import missing_remedy
 from ipt2np.packets import Field
 from ipt2np.packets.intervals import address_text
 from ipt2np.rules.extension import Effect
-from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Jump, Rule, TargetUse
 from ipt2np.rules.names import protocol_name, saved_protocol
 from ipt2np.rules.unread import why_unread
@@ -22,6 +21,7 @@ from ipt2np.semantics.question import PacketQuestion
 from ipt2np.semantics.reasons import FIELD_NAMES, Reason, decisive, narrowed, reasons, topic
 from ipt2np.semantics.states import effect_of
 from ipt2np.semantics.trace import UNKNOWN, End, Joined, Outcome, Step, Trace, Traces, Untold
+from ipt2np.semantics.walk import PASSIVE
 from ipt2np.text import file_name, printable
 
 SCHEMA = 1
@@ -32,7 +32,6 @@ SHOWN_DECIDERS = 3
 SHOWN_SETTLING = 8
 SHOWN_TOPICS = 4
 
-_HALVES = {Half.FIRST: "first packet", Half.LATER: "later packets"}
 _WORDS = {Can.ACCEPT: "accepted", Can.DROP: "dropped", Can.REJECT: "rejected", Can.DIVERT: "diverted"}
 _NAMES = {Can.ACCEPT: "accept", Can.DROP: "drop", Can.REJECT: "reject", Can.DIVERT: "divert"}
 _SETTLING = {
@@ -207,7 +206,8 @@ def _open(decision: Decision, trace: Trace, step: Step) -> Iterator[tuple[str, s
         if step.why:
             yield step.why, "give the rest of the host's rules" if "another ruleset" in step.why else ""
         return
-    if step.outcome is Outcome.UNDECIDED:
+    passive = effect_of(step.rule) in PASSIVE and not isinstance(step.rule.target, Jump)
+    if step.outcome is Outcome.UNDECIDED and not passive:
         for reason in decisive(trace, step):
             for field in reason.unsaid:
                 yield f"the {FIELD_NAMES[field]} is not said", _SETTLING.get(field, "")
@@ -406,7 +406,7 @@ def explanation_lines(data: Mapping[str, Any]) -> Iterator[Text]:
     if data["verdict"].get("why"):
         yield Text(f"  {printable(data['verdict']['why'], 400)}")
     for outcome in data["outcomes"][:SHOWN_OUTCOMES]:
-        yield _outcome_line(data, outcome)
+        yield from _outcome_lines(data, outcome)
     left = len(data["outcomes"]) - SHOWN_OUTCOMES
     if left > 0:
         yield Text(f"  … and {left} more; --format json has them all")
@@ -448,26 +448,26 @@ def packet_text(packet: Mapping[str, Any]) -> str:
     return printable(f"{source} to {what}{at}{' on ' + packet['on'] if 'on' in packet else ''}")
 
 
-def _outcome_line(data: Mapping[str, Any], outcome: Mapping[str, Any]) -> Text:
+def _outcome_lines(data: Mapping[str, Any], outcome: Mapping[str, Any]) -> Iterator[Text]:
     halves = {each["half"] for each in data["outcomes"]}
-    told = f"{'first packet' if outcome['half'] == 'first' else 'later packets'} " if len(halves) > 1 else ""
-    word = {"accept": "accepted", "drop": "dropped", "reject": "rejected", "divert": "diverted"}.get(
+    told = "first packet " if outcome["half"] == "first" else "later packets "
+    word = {name: _WORDS[can] for can, name in _NAMES.items()}.get(
         outcome["outcome"], "accepted, dropped or diverted"
     )
-    by = ", ".join(_decider_text(each) for each in outcome["by"][:SHOWN_DECIDERS])
+    deciders = outcome["by"][:SHOWN_DECIDERS]
     more = len(outcome["by"]) - SHOWN_DECIDERS
-    when = f" where {', '.join(outcome['when'])}" if "when" in outcome else ""
+    when = f" where {' and '.join(outcome['when'])}" if "when" in outcome else ""
     way = outcome.get("ways", ())
-    ways = (
-        f" (way {', '.join(map(str, way[:SHOWN_DECIDERS]))}{' …' if len(way) > SHOWN_DECIDERS else ''})"
-        if way
-        else ""
-    )
-    return Text.assemble(
-        f"  {told}",
+    shown = ", ".join(map(str, way[:SHOWN_DECIDERS])) + (" …" if len(way) > SHOWN_DECIDERS else "")
+    yield Text.assemble(
+        f"  {told if len(halves) > 1 else ''}",
         (word, _COLOURS.get(outcome["outcome"], "yellow")),
-        f" by {by}{f' and {more} more' if more > 0 else ''}{printable(when, 300)}{ways}",
+        f" by {' or '.join(map(_decider_text, deciders))}{f' or {more} more' if more > 0 else ''}",
+        f"{printable(when, 300)}{f' (way {shown})' if way else ''}",
     )
+    for each in deciders:
+        if "rule" in each:
+            yield Text(f"    {printable(each['rule'])}", style="dim")
 
 
 def _decider_text(decider: Mapping[str, Any]) -> str:
@@ -475,7 +475,7 @@ def _decider_text(decider: Mapping[str, Any]) -> str:
     if "policy" in decider:
         policy = f"the policy {decider['policy']} of {decider['chain']} in {decider['table']}"
         return f"{policy} ({place})" if place else policy
-    return f"{place} in {printable(decider['chain'], 40)}: {printable(decider['rule'])}"
+    return f"{place} in {printable(decider['chain'], 40)}"
 
 
 def _policy_lines(policy: Mapping[str, Any], packet: Mapping[str, Any]) -> Iterator[Text]:
@@ -489,8 +489,14 @@ def _policy_lines(policy: Mapping[str, Any], packet: Mapping[str, Any]) -> Itera
         words.get(policy.get("agrees"), ""),  # type: ignore[arg-type]
         "" if policy["source_class"] == "external" else f" (the source is a {policy['source_class']})",
     )
-    for rule in policy["rules"][:SHOWN_DECIDERS]:
-        yield Text(f"    {rule['action']}ed by {_policy_place(rule)}".replace("denyed", "denied"))
+    acting = {"admitted": "allow", "refused": "deny"}.get(verdict)
+    rules = sorted(policy["rules"], key=lambda rule: rule["action"] != acting)
+    for rule in rules[:SHOWN_DECIDERS]:
+        word = {"allow": "allowed", "deny": "denied", "pass": "passed on"}[rule["action"]]
+        if acting in (rule["action"], None):
+            yield Text(f"    {word} by {_policy_place(rule)}")
+        else:
+            yield Text(f"    {_policy_place(rule)} matches too, and does not decide", style="dim")
     if len(policy["rules"]) > SHOWN_DECIDERS:
         yield Text(f"    … and {len(policy['rules']) - SHOWN_DECIDERS} more rules match")
     if policy["rules"]:

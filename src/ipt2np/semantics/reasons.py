@@ -302,9 +302,9 @@ def _interfaces(ranges: list[Range], interfaces: Interfaces) -> list[str]:
 
 
 def narrowed(packets: PacketSet, among: PacketSet, family: int, interfaces: Interfaces) -> list[str]:
-    """What a part of a set has of its own, field by field: ``interface eth0``."""
+    """What a part of a set has of its own, field by field: ``the interface is eth0``."""
     return [
-        f"{FIELD_NAMES[field]} {values(packets, field, family, interfaces)}"
+        f"the {FIELD_NAMES[field]} is {values(packets, field, family, interfaces)}"
         for field in Field
         if field is not Field.FAMILY
         and projection(packets, field, family) != projection(among, field, family)

@@ -632,11 +632,11 @@ class _Tracer:
         for strand in strands:
             self._add(found, strand.place, strand, depth, equal=True)
         if len(found) <= MOST_WAYS:
-            return list(found.values())
+            return sorted(found.values(), key=lambda strand: strand.way)
         fewer: dict[tuple[object, ...], Strand] = {}
         for strand in found.values():
             self._add(fewer, (strand.state, strand.moved), strand, depth, equal=False)
-        return list(fewer.values())
+        return sorted(fewer.values(), key=lambda strand: strand.way)
 
     def _add(
         self,
