@@ -15,7 +15,7 @@ from ipt2np.lint.reach import Reach
 from ipt2np.packets import PacketMap, PacketSet
 from ipt2np.rules.model import BUILTIN_CHAINS, Jump, Rule
 
-MOST_WAYS = 16
+MOST_WAYS = 64
 """So many ways into a chain at most are looked at; beyond, no blocking rules are named."""
 
 MOST_WEIGHED = 400

@@ -180,29 +180,33 @@ def _deeds(rule: Rule) -> Iterator[End]:
 def redundant_rules(reach: Reach, dead: frozenset[int]) -> tuple[Rule, ...]:
     """Rules of a table that can all be removed at once without changing what becomes of any packet."""
     folding = Folding(reach, dead)
-    found = _Search(folding).found()
-    if not found:
-        return ()
-    original = folding.whole()
+    kept: dict[int, Rule] = {}
     budget = MOST_FOLDED
-    size = max(1, len(reach.bounds))
-    groups = [found] if len({rule.chain for rule in found}) < 2 else [found, *_by_chain(found)]
-    kept: list[Rule] = []
-    for group in [*groups, *([rule] for rule in reversed(found))]:
-        group = [rule for rule in group if rule not in kept]
-        budget -= size
-        if group and budget > -size and folding.whole({rule.number for rule in [*kept, *group]}) == original:
-            kept += group
-        if len(kept) == len(found):
+    original: list[PacketMap] | None = None
+    while budget > 0:
+        found = [rule for rule in _Search(folding, kept).found() if rule.number not in kept]
+        before = len(kept)
+        for group in _groups(found):
+            group = [rule for rule in group if rule.number not in kept]
+            if not group or budget < 0:
+                continue
+            original = original or folding.whole()
+            budget -= len(reach.bounds)
+            if folding.whole({*kept, *(rule.number for rule in group)}) == original:
+                kept |= {rule.number: rule for rule in group}
+        # A rule of a chain that is called may have stood between two others that do the same.
+        if len(kept) == before or all(rule.chain in BUILTIN_CHAINS[reach.table] for rule in found):
             break
-    return tuple(sorted(kept, key=lambda rule: rule.number))
+        budget -= len(reach.bounds)
+    return tuple(kept[number] for number in sorted(kept))
 
 
-def _by_chain(rules: Iterable[Rule]) -> list[list[Rule]]:
-    result: dict[str, list[Rule]] = {}
-    for rule in rules:
-        result.setdefault(rule.chain, []).append(rule)
-    return list(result.values())
+def _groups(found: list[Rule]) -> list[list[Rule]]:
+    """What to try to remove: everything, then chain by chain, then one rule after another."""
+    chains: dict[str, list[Rule]] = {}
+    for rule in found:
+        chains.setdefault(rule.chain, []).append(rule)
+    return [found, *chains.values(), *([rule] for rule in reversed(found))]
 
 
 @dataclass
@@ -210,6 +214,8 @@ class _Search:
     """Looks for redundant rules chain by chain, callers first."""
 
     folding: Folding
+    gone: Collection[int] = ()
+    """Rules that were found before."""
     contexts: dict[str, list[_Context]] = field(default_factory=dict)
     crowded: set[str] = field(default_factory=set)
     """Chains with too many contexts."""
@@ -217,7 +223,7 @@ class _Search:
     def found(self) -> list[Rule]:
         """Rules that change nothing in their chain, whichever way packets come to it."""
         folding, reach = self.folding, self.folding.reach
-        summaries = folding.summaries()
+        summaries = folding.summaries(self.gone)
         found: list[Rule] = []
         for name in reach.order:
             chain = reach.chains[name]
@@ -226,6 +232,8 @@ class _Search:
             contexts = self.contexts.pop(name, [])
             behind = [context.behind for context in contexts]
             for rule in reversed(chain.rules):
+                if rule.number in self.gone:
+                    continue
                 if name not in self.crowded and self._changes_nothing(rule, contexts, behind):
                     found.append(rule)
                     continue
