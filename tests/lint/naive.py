@@ -341,6 +341,8 @@ def random_table(rng: random.Random, *, chance: bool = False) -> Table:
 def _packets(rules: list[Rule], bases: list[str]) -> Iterator[Packet]:
     """One packet of each class that the rules tell apart."""
     kinds = {test.kind for rule in rules for test in rule.tests}
+    # Without conntrack, fragments come in as they are.
+    asked = kinds | ({"fragment"} if kinds & {"port", "flags"} and "state" not in kinds else set())
     sources = range(9) if "source" in kinds else (8,)
     states = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED") if "state" in kinds else ("NEW",)
     protocols = ("tcp", "udp", "gre", "esp") if "protocol" in kinds else ("tcp",)
@@ -352,6 +354,6 @@ def _packets(rules: list[Rule], bases: list[str]) -> Iterator[Packet]:
             names = ("eth0", "eth1", "eth2")
             incoming = names if "incoming" in kinds and hook != "OUTPUT" else ("",)
             outgoing = names if "outgoing" in kinds and hook != "INPUT" else ("",)
-            booleans = [(False, True) if kind in kinds else (False,) for kind in ("hops", "payload", "fragment")]
+            booleans = [(False, True) if kind in asked else (False,) for kind in ("hops", "payload", "fragment")]
             for rest in product(ports, flags, (state,), incoming, outgoing, *booleans):
                 yield Packet(hook, source, protocol, *rest)

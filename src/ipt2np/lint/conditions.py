@@ -12,7 +12,7 @@ xt_conntrack.c, xt_state.c; net/ipv4/netfilter/ip_tables.c, ip_packet_match().
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ipt2np.lint.universe import CONNECTED, Universe
@@ -21,7 +21,7 @@ from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED, Assumptions
 from ipt2np.rules.extension import Effect, Option
 from ipt2np.rules.ipset import with_members
 from ipt2np.rules.meaning import Half, Hook, View
-from ipt2np.rules.model import Clause, MatchUse, Rule, Ruleset, TargetUse
+from ipt2np.rules.model import Clause, Jump, MatchUse, Rule, Ruleset, TargetUse
 from ipt2np.rules.settypes import ADDRESSES, Part
 from ipt2np.rules.targets.set import sets_changed
 from ipt2np.semantics import Facts
@@ -76,7 +76,7 @@ class Conditions:
     unsteady: frozenset[str]
     """Matches of which rules of the table change what they look at."""
     repeated: frozenset[Hashable] | None = None
-    """The tests that are asked more than once, others tell no two rules apart; None while they are counted."""
+    """The tests that one packet may be asked more than once; None while they are counted."""
     asked: Counter[Hashable] = field(default_factory=Counter)
 
     @classmethod
@@ -101,8 +101,10 @@ class Conditions:
             changed_sets=sets_changed([ruleset]),
         )
         conditions = cls(universe, view, table, frozenset(unsteady))
-        for rule in ruleset.rules:
-            if rule.table == table:
+        rules = [rule for rule in ruleset.rules if rule.table == table]
+        often = _called_often(rules)
+        for rule in rules:
+            for _ in range(2 if rule.chain in often else 1):
                 conditions.of_rule(rule)
         repeated = frozenset(test for test, times in conditions.asked.items() if times > 1)
         return replace(conditions, repeated=repeated)
@@ -227,3 +229,18 @@ class Conditions:
             return self._open()
         return self._exactly(~packets if turned else packets)
 
+
+
+def _called_often(rules: Sequence[Rule]) -> set[str]:
+    """The chains that one packet may go through more than once."""
+    jumps = [(rule.chain, rule.target.chain) for rule in rules if isinstance(rule.target, Jump)]
+    times = Counter(called for _, called in jumps)
+    found: set[str] = set()
+    fresh = {called for called, count in times.items() if count > 1}
+    below: dict[str, set[str]] = {}
+    for chain, called in jumps:
+        below.setdefault(chain, set()).add(called)
+    while fresh:
+        found |= fresh
+        fresh = {called for chain in fresh for called in below.get(chain, ())} - found
+    return found

@@ -178,7 +178,12 @@ def _deeds(rule: Rule) -> Iterator[End]:
 
 
 def redundant_rules(reach: Reach, dead: frozenset[int]) -> tuple[Rule, ...]:
-    """Rules of a table that can all be removed at once without changing what becomes of any packet."""
+    """Rules of a table that can all be removed at once without changing what becomes of any packet.
+
+    None where a rule's target is not known: it may change packets, and nobody can say what becomes of them then.
+    """
+    if any(effect_of(rule) is Effect.UNKNOWN for name in reach.order for rule in reach.chains[name].rules):
+        return ()
     folding = Folding(reach, dead)
     kept: dict[int, Rule] = {}
     budget = MOST_FOLDED
@@ -252,8 +257,6 @@ class _Search:
             return False
         if any(use.extension.name in SHARED_MEMORY for use in rule.matches):
             return False
-        if not reach.alive[rule.number] <= reach.enters[rule.chain]:
-            return False  # a target that is not known may have changed packets on their way here
         hit = reach.alive[rule.number] & reach.bounds[rule.number].may
         for context, after in zip(contexts, behind, strict=True):
             here = hit & context.packets

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from ipt2np.conversion import Conversion
 from ipt2np.errors import Problem
-from ipt2np.findings import Difference, Finding
+from ipt2np.findings import Difference, Finding, Severity
+from ipt2np.lint import Linted
 from ipt2np.proof.prove import ProvenDifference, Verdict
 from ipt2np.reporting.accepted import Accepted, accepted
 from ipt2np.reporting.colours import SEVERITY_COLOURS
@@ -150,6 +151,20 @@ def _acceptance(entry: SignOff) -> Text:
     return Text(
         f"    accepted by {printable(entry.author, 80)}{until}: {printable(entry.reason)}", style="green"
     )
+
+
+def lint_lines(linted: Linted) -> Iterator[Text]:
+    """Every finding, and how many there are."""
+    for finding in linted.findings:
+        yield from finding_lines(finding)
+    rules = sum(len(ruleset.rules) for ruleset in linted.rulesets)
+    told = [
+        (count, f"{count} {severity.word}{'s' if count > 1 and severity is not Severity.INFO else ''}")
+        for severity in sorted(Severity, reverse=True)
+        for count in [sum(finding.severity is severity for finding in linted.findings)]
+    ]
+    found = ", ".join(text for count, text in told if count) or "nothing found"
+    yield Text.assemble((f"{rules} rule{'' if rules == 1 else 's'}: {found}", "bold"))
 
 
 def finding_lines(finding: Finding, entry: SignOff | None = None) -> Iterator[Text]:
