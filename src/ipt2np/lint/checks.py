@@ -11,11 +11,12 @@ from ipt2np.findings.finding import Finding
 from ipt2np.findings.wording import counted, lines_of
 from ipt2np.frames import Frames
 from ipt2np.lint.blockers import Blockers
-from ipt2np.lint.redundancy import Folding
+from ipt2np.lint.reach import TAKING
+from ipt2np.lint.redundancy import RETURN, Folding
 from ipt2np.lint.tables import TableLint
 from ipt2np.packets import PacketMap, PacketSet
 from ipt2np.rules.extension import Effect
-from ipt2np.rules.model import BUILTIN_CHAINS, Chain, Jump, Rule
+from ipt2np.rules.model import BUILTIN_CHAINS, Chain, Jump, Rule, TargetUse
 from ipt2np.semantics.states import effect_of
 from ipt2np.text import printable
 
@@ -127,15 +128,24 @@ class TableChecks:
         )
 
     def _does_the_same(self, rule: Rule, blocking: Rule, packets: PacketSet) -> bool:
+        """True where every packet meets at the blocking rule the end, the only one, that the rule would send it to."""
         if rule.target is None or rule.target == blocking.target:
             return True
-        if not isinstance(blocking.target, Jump) or isinstance(rule.target, Jump):
+        one, other = self._fates(rule), self._fates(blocking)
+        if one is None or other is None:
             return False
-        if effect_of(rule) not in (Effect.ACCEPT, Effect.DROP, Effect.REJECT):
-            return False
-        folding, summaries = self._summaries
+        folding, _ = self._summaries
         taken = packets & self.lint.reach.taken(blocking)
-        return summaries[blocking.target.chain].values(taken) == {folding.end(rule)}
+        ends = [folding.fates.ends(value) for value in one.values(taken)]
+        certain = all(len(each) == 1 and RETURN not in each for each in ends)
+        return certain and one.within(taken, 0) == other.within(taken, 0)
+
+    def _fates(self, rule: Rule) -> PacketMap | None:
+        """What becomes of packets that a rule takes; None where the rule does not send them anywhere."""
+        if isinstance(rule.target, TargetUse) and effect_of(rule) is not Effect.RETURN:
+            folding = self._summaries[0]
+            return folding.reach.universe.space.constant(folding.end(rule)) if effect_of(rule) in TAKING else None
+        return self._summaries[1][rule.target.chain] if isinstance(rule.target, Jump) else None
 
     def _shadow(self, code: str, rules: Sequence[Rule], blocking: Sequence[Rule]) -> str:
         where = lines_of(rules, self.frames)

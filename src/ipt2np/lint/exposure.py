@@ -10,7 +10,7 @@ from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.finding import Finding
 from ipt2np.findings.wording import counted, lines_of
 from ipt2np.packets import Field, PacketSet
-from ipt2np.packets.intervals import ADDRESS_BITS, AddressSet
+from ipt2np.packets.intervals import AddressSet
 from ipt2np.rules.model import Rule
 from ipt2np.semantics import Can, Decision
 from ipt2np.semantics.outcomes import IMPOSSIBLE
@@ -44,10 +44,11 @@ def exposure_findings(decision: Decision) -> Iterator[Finding]:
 def _too_wide(decision: Decision) -> Iterator[Finding]:
     """Management ports that most addresses can reach, by the rules that accept them."""
     found: list[tuple[tuple[int, ...], int, tuple[int, int], PacketSet]] = []
-    for family in decision.families:
+    anybody = {family: _sources(decision.judged & decision.space.family(family), family) for family in decision.families}
+    for family, possible in anybody.items():
         for service in MANAGEMENT:
             packets = _reaching(decision, family, service)
-            if not packets or not _wide(_sources(packets, family)):
+            if not packets or not _wide(_sources(packets, family), possible):
                 continue
             rules = decision.provenance.rules_behind(packets)
             if rules:
@@ -64,7 +65,7 @@ def _too_wide(decision: Decision) -> Iterator[Finding]:
         )
         more = f" and {len(names) - SHOWN_PORTS} more" if len(names) > SHOWN_PORTS else ""
         families = list(dict.fromkeys(family for _, family, _, _ in services))
-        whole = all(_sources(packets, family) == ~AddressSet(family) for _, family, _, packets in services)
+        whole = all(_sources(packets, family) == anybody[family] for _, family, _, packets in services)
         whom = "any" if whole else "most of all"
         yield Finding(
             "N2P607",
@@ -88,7 +89,7 @@ def _reaching(decision: Decision, family: int, service: tuple[int, int]) -> Pack
 
 
 def _sources(packets: PacketSet, family: int) -> AddressSet:
-    """Where packets come from; what no packet can come from is taken in where all that can does."""
+    """Where packets come from."""
     space = packets.space
     for each in Field:
         if each not in (Field.FAMILY, Field.SOURCE):
@@ -96,10 +97,10 @@ def _sources(packets: PacketSet, family: int) -> AddressSet:
     return space.source_addresses(space.of_family(packets, family), family)
 
 
-def _wide(addresses: AddressSet) -> bool:
-    """Half of all addresses or more."""
-    count = sum(high - low + 1 for low, high in addresses.ranges)
-    return 2 * count >= 1 << ADDRESS_BITS[addresses.family]
+def _wide(addresses: AddressSet, possible: AddressSet) -> bool:
+    """Half of all addresses that packets can come from, or more."""
+    count, every = (sum(high - low + 1 for low, high in each.ranges) for each in (addresses, possible))
+    return 2 * count >= every
 
 
 def _by_policy(decision: Decision) -> Iterator[Finding]:
