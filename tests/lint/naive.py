@@ -32,6 +32,8 @@ class Packet:
     payload: bool
     """Whether ``-m string --string x`` holds."""
     fragment: bool
+    expires: bool
+    """Whether ``-m conntrack --ctexpire 10`` holds, if there is a connection."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,9 @@ class Test:
 
     def _fragment(self, packet: Packet) -> bool:
         return packet.fragment
+
+    def _expires(self, packet: Packet) -> bool:
+        return packet.expires and packet.state in ("NEW", "ESTABLISHED", "RELATED")
 
     def _chance(self, packet: Packet) -> bool:
         return True
@@ -253,7 +258,11 @@ def blocks(table: Table, blockers: Iterable[int], rule: Rule) -> bool:
 
 def _tests(rng: random.Random, features: list[str]) -> tuple[Test, ...]:
     found: list[Test] = []
-    asked = [name for name in ("source", "protocol", "state", "incoming", "outgoing", "fragment") if name in features]
+    asked = [
+        name
+        for name in ("source", "protocol", "state", "incoming", "outgoing", "fragment")
+        if name in features
+    ]
     for kind in asked:
         if rng.random() < 0.45:
             found.append(_test(rng, kind))
@@ -264,7 +273,7 @@ def _tests(rng: random.Random, features: list[str]) -> tuple[Test, ...]:
             found.append(_test(rng, "ports"))
     if protocol == "tcp" and "flags" in features and rng.random() < 0.5:
         found.append(_test(rng, "flags"))
-    for kind in ("hops", "payload", "chance"):
+    for kind in ("hops", "payload", "expires", "chance"):
         if kind in features and rng.random() < 0.25:
             found.append(_test(rng, kind))
     return tuple(found)
@@ -303,18 +312,31 @@ def _test(rng: random.Random, kind: str) -> Test:
         return Test(f"{bang}-f", kind, None, no)
     if kind == "hops":
         return Test("-m ttl --ttl-eq 9", kind)
+    if kind == "expires":
+        return Test("-m conntrack --ctexpire 10", kind)
     if kind == "payload":
         return Test(f"-m string {bang}--string x --algo bm", kind, None, no)
     return Test("-m statistic --mode random --probability 0.5", kind)
 
 
-FEATURES = ("source", "protocol", "flags", "state", "incoming", "outgoing", "hops", "payload", "fragment")
+FEATURES = (
+    "source",
+    "protocol",
+    "flags",
+    "state",
+    "incoming",
+    "outgoing",
+    "hops",
+    "payload",
+    "fragment",
+    "expires",
+)
 
 
 def random_table(rng: random.Random, *, chance: bool = False) -> Table:
     """A small table with every packet that its rules can tell apart."""
     features = ["protocol", *rng.sample(["source", *FEATURES[2:]], rng.randrange(1, 4))]
-    if "state" in features and "fragment" in features:
+    if {"state", "expires"} & set(features) and "fragment" in features:
         features.remove("fragment")  # conntrack leaves no fragments
     if chance:
         features.append("chance")
@@ -325,7 +347,15 @@ def random_table(rng: random.Random, *, chance: bool = False) -> Table:
     for position, chain in enumerate(chains):
         callable_ = [name for name in users if name not in bases and chains.index(name) > position]
         for _ in range(rng.randrange(1, 6 if chain in bases else 5)):
-            targets = ["ACCEPT", "ACCEPT", "DROP", "DROP", "REJECT", "LOG", *(["RETURN"] if chain in users else [])]
+            targets = [
+                "ACCEPT",
+                "ACCEPT",
+                "DROP",
+                "DROP",
+                "REJECT",
+                "LOG",
+                *(["RETURN"] if chain in users else []),
+            ]
             if callable_ and rng.random() < 0.5:
                 targets = [f"{rng.choice(['jump', 'jump', 'goto'])}:{name}" for name in callable_]
             target = rng.choice(targets)
@@ -333,7 +363,7 @@ def random_table(rng: random.Random, *, chance: bool = False) -> Table:
             if sum(rule.by_chance for rule in rules) >= 3:
                 tests = tuple(test for test in tests if test.kind != "chance")
             rules.append(Rule(len(rules), chain, tests, target))
-    policies = {name: "ACCEPT" for name in ("INPUT", "FORWARD", "OUTPUT")}
+    policies = dict.fromkeys(("INPUT", "FORWARD", "OUTPUT"), "ACCEPT")
     policies |= {name: rng.choice(["ACCEPT", "DROP"]) for name in bases}
     return Table(policies, users, tuple(rules), tuple(_packets(rules, bases)))
 
@@ -342,9 +372,15 @@ def _packets(rules: list[Rule], bases: list[str]) -> Iterator[Packet]:
     """One packet of each class that the rules tell apart."""
     kinds = {test.kind for rule in rules for test in rule.tests}
     # Without conntrack, fragments come in as they are.
-    asked = kinds | ({"fragment"} if kinds & {"port", "flags"} and "state" not in kinds else set())
+    asked = kinds | (
+        {"fragment"} if kinds & {"port", "flags"} and not kinds & {"state", "expires"} else set()
+    )
     sources = range(9) if "source" in kinds else (8,)
-    states = ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED") if "state" in kinds else ("NEW",)
+    states = (
+        ("NEW", "ESTABLISHED", "RELATED", "INVALID", "UNTRACKED")
+        if kinds & {"state", "expires"}
+        else ("NEW",)
+    )
     protocols = ("tcp", "udp", "gre", "esp") if "protocol" in kinds else ("tcp",)
     for hook in bases:
         for source, state, protocol in product(sources, states, protocols):
@@ -354,6 +390,9 @@ def _packets(rules: list[Rule], bases: list[str]) -> Iterator[Packet]:
             names = ("eth0", "eth1", "eth2")
             incoming = names if "incoming" in kinds and hook != "OUTPUT" else ("",)
             outgoing = names if "outgoing" in kinds and hook != "INPUT" else ("",)
-            booleans = [(False, True) if kind in asked else (False,) for kind in ("hops", "payload", "fragment")]
+            booleans = [
+                (False, True) if kind in asked else (False,)
+                for kind in ("hops", "payload", "fragment", "expires")
+            ]
             for rest in product(ports, flags, (state,), incoming, outgoing, *booleans):
                 yield Packet(hook, source, protocol, *rest)

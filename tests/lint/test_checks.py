@@ -52,7 +52,9 @@ def lines(text: str, code: str, family: int = 4, facts: Facts | None = None) -> 
 def unreached(*rules: str, family: int = 4, policy: str = "DROP") -> list[int]:
     """The lines of rules of INPUT (from 5 on) of which lint says that no packet comes to them."""
     text = dump(*rules, policy=policy)
-    return sorted(line for code in ("N2P601", "N2P602", "N2P604", "N2P605") for line in lines(text, code, family))
+    return sorted(
+        line for code in ("N2P601", "N2P602", "N2P604", "N2P605") for line in lines(text, code, family)
+    )
 
 
 @pytest.mark.parametrize(("code", "text", "wanted"), CASES)
@@ -74,7 +76,10 @@ def test_a_sound_ruleset_meets_nothing() -> None:
 
 
 def test_a_rule_behind_one_for_syn_still_sees_other_packets() -> None:
-    assert unreached(ANSWERS, "-A INPUT -p tcp --syn --dport 80 -j ACCEPT", "-A INPUT -p tcp --dport 80 -j DROP") == []
+    assert (
+        unreached(ANSWERS, "-A INPUT -p tcp --syn --dport 80 -j ACCEPT", "-A INPUT -p tcp --dport 80 -j DROP")
+        == []
+    )
 
 
 def test_new_connections_that_were_dropped_open_no_port() -> None:
@@ -107,7 +112,9 @@ def test_a_limited_rule_takes_no_packet_for_certain() -> None:
 def test_a_test_that_no_header_decides_says_the_same_twice() -> None:
     assert unreached("-A INPUT -m ttl --ttl-eq 9 -j DROP", f"{WEB} -m ttl --ttl-eq 9") == [6]
     assert unreached("-A INPUT -m ttl --ttl-eq 9 -j DROP", f"{WEB} -m ttl --ttl-eq 8") == []
-    assert unreached("-A INPUT -m set --match-set bad src -j DROP", f"{WEB} -m set --match-set bad src") == [6]
+    assert unreached("-A INPUT -m set --match-set bad src -j DROP", f"{WEB} -m set --match-set bad src") == [
+        6
+    ]
     both = ["-A INPUT -m set --match-set bad src -j DROP", "-A INPUT -m set ! --match-set bad src -j DROP"]
     assert unreached(*both, WEB) == [7]
 
@@ -125,7 +132,9 @@ def test_a_test_of_what_a_rule_changes_says_nothing_twice() -> None:
 
 def test_neither_mac_address_nor_its_negation_need_hold() -> None:
     mac = "-m mac --mac-source 00:11:22:33:44:55"
-    assert unreached(f"-A INPUT {mac} -j DROP", f"-A INPUT {mac.replace('--mac', '! --mac')} -j DROP", WEB) == []
+    assert (
+        unreached(f"-A INPUT {mac} -j DROP", f"-A INPUT {mac.replace('--mac', '! --mac')} -j DROP", WEB) == []
+    )
 
 
 def test_a_known_ipset_takes_what_is_in_it() -> None:
@@ -136,7 +145,11 @@ def test_a_known_ipset_takes_what_is_in_it() -> None:
 
 
 def test_a_target_that_is_not_known_may_send_packets_on_as_others() -> None:
-    rules = ["-A INPUT -s 10.0.0.0/8 -j DROP", "-A INPUT -j RAWDNAT --to-destination 10.1.0.1", "-A INPUT -s 10.1.0.0/16 -j ACCEPT"]
+    rules = [
+        "-A INPUT -s 10.0.0.0/8 -j DROP",
+        "-A INPUT -j RAWDNAT --to-destination 10.1.0.1",
+        "-A INPUT -s 10.1.0.0/16 -j ACCEPT",
+    ]
     assert unreached(*rules) == []
     assert unreached(rules[0], rules[2]) == [6]
 
@@ -165,7 +178,9 @@ def test_the_smallest_blocking_set_is_named_with_what_differs_first() -> None:
 
 def test_rules_that_one_rule_shadows_are_one_finding() -> None:
     dead = [f"-A INPUT -s 10.0.{number}.0/24 -p tcp -j ACCEPT" for number in range(20)]
-    found = [each for each in findings(dump("-A INPUT -s 10.0.0.0/8 -j DROP", *dead)) if each.code == "N2P601"]
+    found = [
+        each for each in findings(dump("-A INPUT -s 10.0.0.0/8 -j DROP", *dead)) if each.code == "N2P601"
+    ]
     assert len(found) == 1 and len(found[0].rules) == 20
 
 
@@ -226,7 +241,9 @@ def test_what_another_rule_would_remember_is_a_change() -> None:
 
 
 def test_what_is_logged_is_no_change() -> None:
-    assert lines(dump("-A INPUT -s 10.0.0.1 -j DROP", "-A INPUT -m limit --limit 3/s -j LOG"), "N2P603") == [5]
+    assert lines(dump("-A INPUT -s 10.0.0.1 -j DROP", "-A INPUT -m limit --limit 3/s -j LOG"), "N2P603") == [
+        5
+    ]
 
 
 def test_the_last_rule_may_say_what_the_policy_says() -> None:
@@ -265,7 +282,9 @@ def test_counters_say_nothing_of_a_chain_that_saw_no_packet() -> None:
 def test_other_tables_and_ipv6_are_linted_alike() -> None:
     rules = ("-A PREROUTING -s {0} -j DROP", "-A PREROUTING -s {0} -p tcp -j ACCEPT")
     for family, source in ((4, "10.0.0.0/8"), (6, "fd00::/8")):
-        text = table("mangle", ":PREROUTING ACCEPT [0:0]", *(each.format(source) for each in rules)) + dump(WEB)
+        text = table("mangle", ":PREROUTING ACCEPT [0:0]", *(each.format(source) for each in rules)) + dump(
+            WEB
+        )
         assert lines(text, "N2P601", family) == [4]
 
 

@@ -12,7 +12,9 @@ from ipt2np.cli.main import app
 from tests.dumps import dump
 
 SHADOWED = dump("-A INPUT -s 10.0.0.0/8 -j DROP", "-A INPUT -s 10.1.0.0/16 -p tcp -j ACCEPT")
-DOUBLE = dump("-A INPUT -s 10.0.0.0/8 -j DROP", "-A INPUT -s 10.0.0.0/8 -j DROP", "-A INPUT -p tcp --dport 80 -j ACCEPT")
+DOUBLE = dump(
+    "-A INPUT -s 10.0.0.0/8 -j DROP", "-A INPUT -s 10.0.0.0/8 -j DROP", "-A INPUT -p tcp --dport 80 -j ACCEPT"
+)
 SOUND = dump("-A INPUT -p tcp --dport 80 -j ACCEPT")
 
 
@@ -39,7 +41,9 @@ def test_nothing_found_is_said(tmp_path: Path) -> None:
     ("text", "level", "code"),
     [(SHADOWED, "never", 0), (SHADOWED, "error", 0), (DOUBLE, "warning", 0), (DOUBLE, "info", 1)],
 )
-def test_fail_on_says_from_which_severity_on_it_fails(tmp_path: Path, text: str, level: str, code: int) -> None:
+def test_fail_on_says_from_which_severity_on_it_fails(
+    tmp_path: Path, text: str, level: str, code: int
+) -> None:
     assert run(tmp_path, text, "--fail-on", level).exit_code == code
 
 

@@ -50,10 +50,6 @@ def _without_negation(patch: Patch) -> None:
     patch.setattr(Conditions, "_of_use", mutated)
 
 
-def _without_swapping_bounds(patch: Patch) -> None:
-    patch.setattr(Bounds, "__invert__", lambda self: Bounds(~self.may, ~self.must))
-
-
 def _chance_as_a_test(patch: Patch) -> None:
     patch.setattr(conditions, "LASTING", (*conditions.LASTING, "statistic"))
 
@@ -71,7 +67,9 @@ def _states_as_new_or_established(patch: Patch) -> None:
     patch.setattr(
         Universe,
         "in_state",
-        lambda self, *states: monkey(self, *(each for each in states if each not in ("INVALID", "UNTRACKED"))),
+        lambda self, *states: monkey(
+            self, *(each for each in states if each not in ("INVALID", "UNTRACKED"))
+        ),
     )
 
 
@@ -140,7 +138,6 @@ MUTATIONS: Sequence[tuple[Callable[[Patch], None], bool]] = (
     (_may_for_must, True),
     (_must_for_may, True),
     (_without_negation, False),
-    (_without_swapping_bounds, True),
     (_chance_as_a_test, True),
     (_tests_forgotten, False),
     (_flags_unseen, False),

@@ -93,9 +93,7 @@ def _chosen(linted: Linted, only: frozenset[str], ignored: frozenset[str]) -> Li
     from dataclasses import replace
 
     findings = tuple(
-        each
-        for each in linted.findings
-        if each.code not in ignored and (not only or each.code in only)
+        each for each in linted.findings if each.code not in ignored and (not only or each.code in only)
     )
     return replace(linted, findings=findings)
 

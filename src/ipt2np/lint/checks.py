@@ -144,7 +144,11 @@ class TableChecks:
         """What becomes of packets that a rule takes; None where the rule does not send them anywhere."""
         if isinstance(rule.target, TargetUse) and effect_of(rule) is not Effect.RETURN:
             folding = self._summaries[0]
-            return folding.reach.universe.space.constant(folding.end(rule)) if effect_of(rule) in TAKING else None
+            return (
+                folding.reach.universe.space.constant(folding.end(rule))
+                if effect_of(rule) in TAKING
+                else None
+            )
         return self._summaries[1][rule.target.chain] if isinstance(rule.target, Jump) else None
 
     def _shadow(self, code: str, rules: Sequence[Rule], blocking: Sequence[Rule]) -> str:
@@ -158,7 +162,9 @@ class TableChecks:
         if code == "N2P602":
             return f"{text}, to the same end"
         first = next((each for each in blocking if each.target != rules[0].target), blocking[0])
-        return f"{text}; {lines_of([first])} does something else with them: {printable(first.text, SHOWN_TEXT)}"
+        return (
+            f"{text}; {lines_of([first])} does something else with them: {printable(first.text, SHOWN_TEXT)}"
+        )
 
     def _tail(self, taker: Rule, tail: tuple[Rule, ...]) -> Finding:
         same = all(self._same(rule, [taker]) or effect_of(rule) is Effect.RETURN for rule in tail)
@@ -260,9 +266,7 @@ class TableChecks:
             if isinstance(rule.target, Jump) and rule.target.chain in idle and rule.number not in dead
         ]
         if rules:
-            chains = list(
-                dict.fromkeys(rule.target.chain for rule in rules if isinstance(rule.target, Jump))
-            )
+            chains = list(dict.fromkeys(rule.target.chain for rule in rules if isinstance(rule.target, Jump)))
             names = ", ".join(printable(name, 40) for name in chains[:6])
             more = f" and {len(chains) - 6} more" if len(chains) > 6 else ""
             yield Finding(
@@ -276,7 +280,9 @@ class TableChecks:
 
 def _has_seen_packets(chain: Chain) -> bool:
     policy = chain.counters if chain.policy is not None else None
-    return any(each is not None and each[0] > 0 for each in (policy, *(rule.counters for rule in chain.rules)))
+    return any(
+        each is not None and each[0] > 0 for each in (policy, *(rule.counters for rule in chain.rules))
+    )
 
 
 def _idle(rule: Rule, idle: set[str]) -> bool:

@@ -26,7 +26,19 @@ from ipt2np.rules.settypes import ADDRESSES, Part
 from ipt2np.rules.targets.set import sets_changed
 from ipt2np.semantics import Facts
 
-BY_HEADER = ("ip", "comment", "iprange", "tcp", "udp", "udplite", "icmp", "icmp6", "multiport", "sctp", "dccp")
+BY_HEADER = (
+    "ip",
+    "comment",
+    "iprange",
+    "tcp",
+    "udp",
+    "udplite",
+    "icmp",
+    "icmp6",
+    "multiport",
+    "sctp",
+    "dccp",
+)
 """Matches whose options are read one by one; those that no header decides are tests of their own."""
 OF_TRANSPORT = ("tcp", "udp", "udplite", "icmp", "icmp6", "multiport", "sctp", "dccp")
 """Matches that never hold for later fragments."""
@@ -180,7 +192,9 @@ class Conditions:
 
     def _of_connection(self, use: MatchUse) -> Bounds:
         """Without a connection only the state counts, and without a test of the state nothing holds."""
-        if self.table == "raw":  # conntrack has not seen the packet, or a rule before this one settled what it will see
+        if (
+            self.table == "raw"
+        ):  # conntrack has not seen the packet, or a rule before this one settled what it will see
             return self._open()
         everything = self._exactly(self.universe.space.everything)
         connected = self._exactly(self.universe.in_state(*CONNECTED))
@@ -228,7 +242,6 @@ class Conditions:
         if packets is None:
             return self._open()
         return self._exactly(~packets if turned else packets)
-
 
 
 def _called_often(rules: Sequence[Rule]) -> set[str]:

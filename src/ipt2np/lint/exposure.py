@@ -44,7 +44,10 @@ def exposure_findings(decision: Decision) -> Iterator[Finding]:
 def _too_wide(decision: Decision) -> Iterator[Finding]:
     """Management ports that most addresses can reach, by the rules that accept them."""
     found: list[tuple[tuple[int, ...], int, tuple[int, int], PacketSet]] = []
-    anybody = {family: _sources(decision.judged & decision.space.family(family), family) for family in decision.families}
+    anybody = {
+        family: _sources(decision.judged & decision.space.family(family), family)
+        for family in decision.families
+    }
     for family, possible in anybody.items():
         for service in MANAGEMENT:
             packets = _reaching(decision, family, service)
@@ -82,7 +85,9 @@ def _reaching(decision: Decision, family: int, service: tuple[int, int]) -> Pack
     protocol, port = service
     clients = space.values(Field.SOURCE_PORT, CLIENT_PORTS)
     to_service = (
-        space.family(family) & space.value(Field.PROTOCOL, protocol) & space.value(Field.DESTINATION_PORT, port)
+        space.family(family)
+        & space.value(Field.PROTOCOL, protocol)
+        & space.value(Field.DESTINATION_PORT, port)
     )
     accepted = decision.must_accept & to_service
     return (accepted | ~clients).every(Field.SOURCE_PORT) & accepted & clients
@@ -153,14 +158,10 @@ def _stateless(decision: Decision) -> Iterator[Finding]:
     """Rules that take a source port, or a flag, for the sign of an answer."""
     answering = [each.rule for each in answering_rules(decision)]
     if answering:
-        yield _leftover(
-            decision, answering, "whoever sends from a server's port, as an answer would come"
-        )
+        yield _leftover(decision, answering, "whoever sends from a server's port, as an answer would come")
     flagged = [rule for rule in reply_rules(decision) if _asks_for_flags(rule)]
     if flagged:
-        yield _leftover(
-            decision, flagged, "packets by their TCP flags, whether or not there is a connection"
-        )
+        yield _leftover(decision, flagged, "packets by their TCP flags, whether or not there is a connection")
 
 
 def _leftover(decision: Decision, rules: list[Rule], what: str) -> Finding:
