@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ipt2np.lint.reach import Reach
-from ipt2np.packets import PacketMap, PacketSet
+from ipt2np.packets import PacketSet
 from ipt2np.rules.model import BUILTIN_CHAINS, Jump, Rule
 
 MOST_WAYS = 64
@@ -39,11 +39,50 @@ class _Target:
 
 
 @dataclass(frozen=True)
+class _Tree:
+    """The packets that rules of a chain take, together for pairs of rules, pairs of pairs, and so on."""
+
+    levels: tuple[tuple[PacketSet, ...], ...]
+    """Single rules first; each level has the unions of two neighbours of the one before."""
+
+    @classmethod
+    def of(cls, taken: Sequence[PacketSet]) -> _Tree:
+        levels = [tuple(taken)]
+        while len(levels[-1]) > 1:
+            last = levels[-1]
+            levels.append(
+                tuple(
+                    last[place] | last[place + 1] if place + 1 < len(last) else last[place]
+                    for place in range(0, len(last), 2)
+                )
+            )
+        return cls(tuple(levels))
+
+    def takers(self, packets: PacketSet, end: int) -> list[int]:
+        """The places before ``end`` of the rules that are the first to take some of the packets, ascending."""
+        found: list[int] = []
+        pending = [(len(self.levels) - 1, 0)]
+        while pending and packets:
+            level, place = pending.pop()
+            if place << level >= end or place >= len(self.levels[level]):
+                continue
+            here = self.levels[level][place]
+            if not packets.meets(here):
+                continue
+            if level:
+                pending += [(level - 1, 2 * place + 1), (level - 1, 2 * place)]
+            else:
+                found.append(place)
+                packets = packets - here
+        return found
+
+
+@dataclass(frozen=True)
 class Blockers:
     """Finds blocking rules in one table."""
 
     reach: Reach
-    _takers: dict[str, PacketMap] = field(default_factory=dict)
+    _trees: dict[str, _Tree] = field(default_factory=dict)
     _ways: dict[str, tuple[Way, ...] | None] = field(default_factory=dict)
 
     def ways(self, chain: str) -> tuple[Way, ...] | None:
@@ -85,11 +124,12 @@ class Blockers:
                 targets.append(_Target(packets, {step.chain: places[step.number] for step in steps}))
         candidates: dict[int, Rule] = {}
         for target in targets:
+            left = target.packets
             for chain, end in target.before.items():
                 rules = self.reach.chains[chain].rules
-                for place in self._taker(chain).values(target.packets):
-                    if place < end:
-                        candidates[rules[place].number] = rules[place]
+                for place in self._tree(chain).takers(left, end):
+                    candidates[rules[place].number] = rules[place]
+                    left = left - self.reach.taken(rules[place])
         ordered = sorted(candidates.values(), key=lambda each: (each.target == rule.target, each.number))
         if len(ordered) > MOST_WEIGHED:
             return tuple(sorted(ordered, key=lambda each: each.number))
@@ -105,17 +145,12 @@ class Blockers:
             for place, rule in enumerate(self.reach.chains[name].rules)
         }
 
-    def _taker(self, chain: str) -> PacketMap:
-        """Packet to the place of the first rule of the chain that takes it; the number of rules where none does."""
-        found = self._takers.get(chain)
+    def _tree(self, chain: str) -> _Tree:
+        found = self._trees.get(chain)
         if found is None:
-            space, rules = self.reach.universe.space, self.reach.chains[chain].rules
-            found = space.constant(len(rules))
-            for place in reversed(range(len(rules))):
-                taken = self.reach.taken(rules[place])
-                if taken:
-                    found = space.constant(place).over(taken, found)
-            self._takers[chain] = found
+            found = self._trees[chain] = _Tree.of(
+                [self.reach.taken(rule) for rule in self.reach.chains[chain].rules]
+            )
         return found
 
     def _needed(

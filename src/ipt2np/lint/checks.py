@@ -118,7 +118,9 @@ class TableChecks:
 
     @cached_property
     def _summaries(self) -> tuple[Folding, dict[str, PacketMap]]:
-        folding = Folding(self.lint.reach, frozenset(rule.number for rule in self.lint.dead))
+        folding = Folding(
+            self.lint.reach, frozenset(), frozenset(rule.number for rule in self.lint.dead)
+        )
         return folding, folding.summaries()
 
     def _same(self, rule: Rule, blocking: Iterable[Rule]) -> bool:
@@ -218,8 +220,8 @@ class TableChecks:
             if rules:
                 yield Finding(
                     "N2P606",
-                    f"{counted(rules)} of {printable(name, 40)} matched no packet since the counters were last set to zero, others "
-                    f"of the chain did ({lines_of(rules, self.frames)})",
+                    f"{counted(rules)} of {printable(name, 40)} matched no packet since the counters were last set to zero, "
+                    f"others of the chain did ({lines_of(rules, self.frames)})",
                     remedy("N2P606"),
                     tuple(rules),
                 )
@@ -243,7 +245,7 @@ class TableChecks:
         place = chains[0].location
         yield Finding(
             "N2P610",
-            f"no rule that a packet comes to calls {counted(chains, 'chain')} of the table {reach.table}: {names}{more} ({told})",
+            f"no way leads to {counted(chains, 'chain')} of the table {reach.table}: {names}{more} ({told})",
             remedy("N2P610"),
             rules,
             file=place.file if place else "",

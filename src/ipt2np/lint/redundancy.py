@@ -29,6 +29,9 @@ SHARED_MEMORY = ("recent", "hashlimit", "rateest", "nfacct")
 """Those of them whose memory other rules may ask for as well."""
 MOST_CONTEXTS = 8
 """So many different continuations behind a chain at most; beyond, its rules are not judged."""
+MOST_DEAD = 200
+"""Of so many dead rules at most each is asked for what it would take; beyond, a rule that shares packets with a dead one
+that ends otherwise is not called redundant."""
 MOST_FOLDED = 400_000
 """So many rules at most are folded to find out which of the found rules change the whole after all."""
 
@@ -81,10 +84,12 @@ class _Context:
 
 @dataclass(frozen=True)
 class Folding:
-    """Folds a table's chains; ``dead`` are the rules that no packet gets to."""
+    """Folds a table's chains; ``dead`` are the rules that no packet gets to, and that may as well take some."""
 
     reach: Reach
     dead: frozenset[int]
+    absent: frozenset[int] = frozenset()
+    """Rules that are left out."""
     fates: Fates = field(default_factory=Fates)
 
     def summaries(self, gone: Collection[int] = ()) -> dict[str, PacketMap]:
@@ -92,12 +97,24 @@ class Folding:
         found: dict[str, PacketMap] = {}
         back = self.reach.universe.space.constant(self.fates.number([RETURN]))
         for name in reversed(self.reach.order):
-            behind = back
-            for rule in reversed(self.reach.chains[name].rules):
-                if rule.number not in gone:
-                    behind = self.before(rule, behind, back, found)
-            found[name] = behind
+            if name not in BUILTIN_CHAINS[self.reach.table]:
+                found[name] = self.folded(name, back, back, gone, found)
         return found
+
+    def folded(
+        self,
+        name: str,
+        behind: PacketMap,
+        back: PacketMap,
+        gone: Collection[int],
+        summaries: dict[str, PacketMap],
+    ) -> PacketMap:
+        """Fates of packets that come to a chain: ``behind`` those that come to its end, ``back`` those that return."""
+        block = Block(self, behind)
+        for rule in reversed(self.reach.chains[name].rules):
+            if rule.number not in gone and rule.number not in self.absent:
+                block.add(rule, back, summaries)
+        return block.closed()
 
     def whole(self, gone: Collection[int] = ()) -> list[PacketMap]:
         """What becomes of the packets of every built-in chain."""
@@ -105,8 +122,7 @@ class Folding:
         result = []
         for name in self._bases():
             policy = self.policy(self.reach.chains[name])
-            space = self.reach.universe.space
-            closed = space.combine(lambda v: self.fates.then(v[0], v[1]), summaries[name], policy)
+            closed = self.folded(name, policy, policy, gone, summaries)
             result.append(closed.within(self.reach.universe.entering(name), 0))
         return result
 
@@ -166,6 +182,48 @@ class Folding:
         return behind
 
 
+@dataclass
+class Block:
+    """A chain folded up to some rule. Rules that follow each other and send packets to one end are folded at once."""
+
+    folding: Folding
+    behind: PacketMap
+    """Fates behind the rules of the block."""
+    end: int | None = None
+    taken: PacketSet | None = None
+    """What the rules of the block take, all to the same end."""
+
+    def add(self, rule: Rule, back: PacketMap, summaries: dict[str, PacketMap]) -> None:
+        """Puts a rule in front."""
+        folding, bounds = self.folding, self.folding.reach.bounds[rule.number]
+        plain = effect_of(rule) in TAKING and effect_of(rule) is not Effect.RETURN
+        if plain and rule.number not in folding.dead and bounds.may == bounds.must and not any(_deeds(rule)):
+            end = folding.end(rule)
+            if end == self.end and self.taken is not None:
+                self.taken |= bounds.must
+            else:
+                self.closed()
+                self.end, self.taken = end, bounds.must
+            return
+        self.behind = folding.before(rule, self.closed(), back, summaries)
+
+    def closed(self) -> PacketMap:
+        """The fates of all packets."""
+        if self.taken is not None and self.end is not None:
+            space = self.folding.reach.universe.space
+            self.behind = space.constant(self.end).over(self.taken, self.behind)
+            self.end = self.taken = None
+        return self.behind
+
+    def ends(self, packets: PacketSet) -> set[int]:
+        """The fates of some packets."""
+        if self.taken is None or self.end is None:
+            return self.behind.values(packets)
+        rest = packets - self.taken
+        found = self.behind.values(rest) if rest else set()
+        return found | {self.end} if packets.meets(self.taken) else found
+
+
 def _deeds(rule: Rule) -> Iterator[End]:
     """What a rule does to packets, or remembers of them, beside sending them somewhere."""
     effect = effect_of(rule)
@@ -184,12 +242,12 @@ def redundant_rules(reach: Reach, dead: frozenset[int]) -> tuple[Rule, ...]:
     """
     if any(effect_of(rule) is Effect.UNKNOWN for name in reach.order for rule in reach.chains[name].rules):
         return ()
-    folding = Folding(reach, dead)
+    folding = Folding(reach, dead) if len(dead) <= MOST_DEAD else Folding(reach, frozenset(), dead)
     kept: dict[int, Rule] = {}
     budget = MOST_FOLDED
     original: list[PacketMap] | None = None
     while budget > 0:
-        found = [rule for rule in _Search(folding, kept).found() if rule.number not in kept]
+        found = [rule for rule in _Search(folding, dead, kept).found() if rule.number not in kept]
         before = len(kept)
         for group in _groups(found):
             group = [rule for rule in group if rule.number not in kept]
@@ -219,11 +277,13 @@ class _Search:
     """Looks for redundant rules chain by chain, callers first."""
 
     folding: Folding
+    dead: frozenset[int]
     gone: Collection[int] = ()
     """Rules that were found before."""
     contexts: dict[str, list[_Context]] = field(default_factory=dict)
     crowded: set[str] = field(default_factory=set)
     """Chains with too many contexts."""
+    otherwise: dict[int | None, PacketSet] = field(default_factory=dict)
 
     def found(self) -> list[Rule]:
         """Rules that change nothing in their chain, whichever way packets come to it."""
@@ -235,42 +295,54 @@ class _Search:
             if name in BUILTIN_CHAINS[reach.table]:
                 self._enter(name, _Context(reach.enters[name], folding.policy(chain)))
             contexts = self.contexts.pop(name, [])
-            behind = [context.behind for context in contexts]
+            blocks = [Block(folding, context.behind) for context in contexts]
             for rule in reversed(chain.rules):
-                if rule.number in self.gone:
+                if rule.number in self.gone or rule.number in folding.absent:
                     continue
-                if name not in self.crowded and self._changes_nothing(rule, contexts, behind):
+                if name not in self.crowded and self._changes_nothing(rule, contexts, blocks):
                     found.append(rule)
                     continue
                 if isinstance(rule.target, Jump):
-                    self._send(rule, contexts, behind, name in self.crowded)
-                behind = [
-                    folding.before(rule, after, context.behind, summaries)
-                    for context, after in zip(contexts, behind, strict=True)
-                ]
+                    self._send(rule, contexts, [block.closed() for block in blocks], name in self.crowded)
+                for context, block in zip(contexts, blocks, strict=True):
+                    block.add(rule, context.behind, summaries)
         return found
 
-    def _changes_nothing(self, rule: Rule, contexts: list[_Context], behind: list[PacketMap]) -> bool:
+    def _changes_nothing(self, rule: Rule, contexts: list[_Context], blocks: list[Block]) -> bool:
         """True where all packets that the rule may take would come to the same certain end without it."""
         folding, reach = self.folding, self.folding.reach
-        if effect_of(rule) not in TAKING or rule.number in folding.dead:
+        if effect_of(rule) not in TAKING or rule.number in self.dead:
             return False
         if any(use.extension.name in SHARED_MEMORY for use in rule.matches):
             return False
         hit = reach.alive[rule.number] & reach.bounds[rule.number].may
-        for context, after in zip(contexts, behind, strict=True):
+        for context, block in zip(contexts, blocks, strict=True):
             here = hit & context.packets
             if not here:
                 continue
-            values = after.values(here)
             if effect_of(rule) is not Effect.RETURN:
-                if values != {folding.end(rule)}:
+                if block.ends(here) != {folding.end(rule)}:
                     return False
-            elif any(len(folding.fates.ends(value)) > 1 for value in values) or after.within(
-                here, 0
-            ) != context.behind.within(here, 0):
+                continue
+            after = block.closed()
+            certain = all(len(folding.fates.ends(value)) == 1 for value in after.values(here))
+            if not certain or after.within(here, 0) != context.behind.within(here, 0):
                 return False
-        return True
+        return not folding.absent or not hit.meets(self._elsewhere(rule))
+
+    def _elsewhere(self, rule: Rule) -> PacketSet:
+        """What dead rules that are left out would send to another end than ``rule`` does."""
+        end = None if effect_of(rule) is Effect.RETURN else self.folding.end(rule)
+        if end not in self.otherwise:
+            reach = self.folding.reach
+            found = reach.universe.space.nothing
+            for name in reach.order:
+                for other in reach.chains[name].rules:
+                    same = effect_of(other) in TAKING and effect_of(other) is not Effect.RETURN
+                    if other.number in self.dead and not (same and self.folding.end(other) == end):
+                        found |= reach.bounds[other.number].may
+            self.otherwise[end] = found
+        return self.otherwise[end]
 
     def _send(self, rule: Rule, contexts: list[_Context], behind: list[PacketMap], crowded: bool) -> None:
         """Packets go to the chain that a rule calls, and come back to what is behind the rule."""
