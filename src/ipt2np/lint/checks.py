@@ -118,9 +118,7 @@ class TableChecks:
 
     @cached_property
     def _summaries(self) -> tuple[Folding, dict[str, PacketMap]]:
-        folding = Folding(
-            self.lint.reach, frozenset(), frozenset(rule.number for rule in self.lint.dead)
-        )
+        folding = Folding(self.lint.reach, frozenset(), frozenset(rule.number for rule in self.lint.dead))
         return folding, folding.summaries()
 
     def _same(self, rule: Rule, blocking: Iterable[Rule]) -> bool:
