@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
+from typing import Any
 
 SYN, ACK, URG, NONE = "SYN", "ACK", "URG", "NONE"
 """Flags of a TCP packet: exactly these."""
@@ -42,13 +43,12 @@ class Test:
 
     text: str
     kind: str
-    value: object = None
+    value: Any = None
     negated: bool = False
 
     def holds(self, packet: Packet) -> bool:
         """Whether the packet matches, where that is no matter of chance."""
-        found = getattr(self, f"_{self.kind}")(packet)
-        assert isinstance(found, bool)
+        found: bool = getattr(self, f"_{self.kind}")(packet)
         if self.kind in ("port", "flags"):
             if packet.protocol == "tcp" or (self.kind == "port" and packet.protocol == "udp"):
                 return not packet.fragment and found is not self.negated
@@ -56,27 +56,25 @@ class Test:
         return found is not self.negated
 
     def _source(self, packet: Packet) -> bool:
-        first, last = self.value  # type: ignore[misc]
-        return first <= packet.source <= last
+        return bool(self.value[0] <= packet.source <= self.value[1])
 
     def _protocol(self, packet: Packet) -> bool:
-        return packet.protocol == self.value
+        return bool(packet.protocol == self.value)
 
     def _port(self, packet: Packet) -> bool:
-        first, last = self.value  # type: ignore[misc]
-        return first <= packet.port <= last
+        return bool(self.value[0] <= packet.port <= self.value[1])
 
     def _flags(self, packet: Packet) -> bool:
-        return packet.flags == self.value
+        return bool(packet.flags == self.value)
 
     def _state(self, packet: Packet) -> bool:
-        return packet.state in self.value  # type: ignore[operator]
+        return packet.state in self.value
 
     def _incoming(self, packet: Packet) -> bool:
-        return packet.incoming == self.value
+        return bool(packet.incoming == self.value)
 
     def _outgoing(self, packet: Packet) -> bool:
-        return packet.outgoing == self.value
+        return bool(packet.outgoing == self.value)
 
     def _hops(self, packet: Packet) -> bool:
         return packet.hops
@@ -258,7 +256,7 @@ def blocks(table: Table, blockers: Iterable[int], rule: Rule) -> bool:
 
 def _tests(rng: random.Random, features: list[str]) -> tuple[Test, ...]:
     found: list[Test] = []
-    asked = [
+    asked: list[str] = [
         name
         for name in ("source", "protocol", "state", "incoming", "outgoing", "fragment")
         if name in features
@@ -390,7 +388,7 @@ def _packets(rules: list[Rule], bases: list[str]) -> Iterator[Packet]:
             names = ("eth0", "eth1", "eth2")
             incoming = names if "incoming" in kinds and hook != "OUTPUT" else ("",)
             outgoing = names if "outgoing" in kinds and hook != "INPUT" else ("",)
-            booleans = [
+            booleans: list[tuple[Any, ...]] = [
                 (False, True) if kind in asked else (False,)
                 for kind in ("hops", "payload", "fragment", "expires")
             ]

@@ -35,10 +35,10 @@ def lint(
 ) -> None:
     """Find rules that do nothing, contradict themselves, or let in too much.
 
-    Findings go to standard error, the most severe ones first. What is said of a rule holds for every packet in every
+    The most severe findings come first. What is said of a rule holds for every packet in every
     state of its connection; where that cannot be known, nothing is said.
 
-    Exit status: 0 done; 1 done, with a finding at or above --fail-on; 2 bad input or usage; 3 internal error.
+    Exit status: 0 done; 1 done, with a finding at or above --fail-on that nobody has accepted; 2 bad input or usage; 3 internal error.
     """
     with reported_errors():
         from ipt2np import __version__
@@ -49,32 +49,36 @@ def lint(
             facts_of,
             names_of,
             read_rulesets,
+            signoffs_of,
         )
-        from ipt2np.files import write_all
-        from ipt2np.findings import Severity
+        from ipt2np.cli.telling import least_of, tell
         from ipt2np.lint import lint as lint_rulesets
-        from ipt2np.reporting.formats import check_formats, formatted
+        from ipt2np.reporting.accepted import accepted
+        from ipt2np.reporting.formats import check_formats
         from ipt2np.reporting.lintreport import lint_report
+        from ipt2np.reporting.terminal import OutputConsole, lint_lines
 
-        reports = telling.report or []
         chosen = _codes("--only", only), _codes("--ignore", ignore)
-        check_formats(reports)
-        check_outputs(reports, names_of(rules, dumps))
-        check_inputs(names_of(rules, dumps))
+        inputs = [*names_of(rules, dumps), *(telling.accept or [])]
+        check_formats(telling.report or [])
+        check_outputs(telling.report or [], inputs)
+        check_inputs(inputs)
         with progress("Reading …", telling.quiet) as told:
+            signoffs = signoffs_of(telling.accept or [])
             facts = facts_of(host, dumps)
             given = read_rulesets(rules, dumps)
             told("Looking at every rule …")
-            linted = lint_rulesets(given.rulesets, assumptions_of(host), facts, given.also)
-        linted = _chosen(linted, *chosen)
-        report = lint_report(linted, __version__, given.texts)
-        written = {name: formatted(report, name) for name in reports}
-        write_all(written)
-        if not telling.quiet:
-            _tell(linted)
-        failed = fail_on is not FailOn.NEVER and any(
-            finding.severity >= Severity[fail_on.name] for finding in linted.findings
+            linted = _chosen(lint_rulesets(given.rulesets, assumptions_of(host), facts, given.also), *chosen)
+        told_of = accepted((), linted.findings, signoffs)
+        tell(
+            telling,
+            told_of,
+            lambda: lint_report(linted, __version__, given.texts),
+            lambda: lint_lines(linted, told_of),
+            OutputConsole(),
         )
+        least = least_of(fail_on)
+        failed = least is not None and bool(told_of.open_findings(least))
     raise typer.Exit(1 if failed else 0)
 
 
@@ -96,9 +100,3 @@ def _chosen(linted: Linted, only: frozenset[str], ignored: frozenset[str]) -> Li
         each for each in linted.findings if each.code not in ignored and (not only or each.code in only)
     )
     return replace(linted, findings=findings)
-
-
-def _tell(linted: Linted) -> None:
-    from ipt2np.reporting.terminal import ErrorConsole, lint_lines, write
-
-    write(ErrorConsole(), lint_lines(linted))

@@ -153,17 +153,19 @@ def _acceptance(entry: SignOff) -> Text:
     )
 
 
-def lint_lines(linted: Linted) -> Iterator[Text]:
-    """Every finding, and how many there are."""
-    for finding in linted.findings:
-        yield from finding_lines(finding)
+def lint_lines(linted: Linted, told: Accepted) -> Iterator[Text]:
+    """Every finding, and how many there are that nobody has accepted."""
+    for finding, entry in told.findings:
+        yield from finding_lines(finding, entry)
     rules = sum(len(ruleset.rules) for ruleset in linted.rulesets)
-    told = [
-        (count, f"{count} {severity.word}{'s' if count > 1 and severity is not Severity.INFO else ''}")
-        for severity in sorted(Severity, reverse=True)
-        for count in [sum(finding.severity is severity for finding in linted.findings)]
-    ]
-    found = ", ".join(text for count, text in told if count) or "nothing found"
+    parts = []
+    for severity in sorted(Severity, reverse=True):
+        count = sum(each.severity is severity for each in told.open_findings(severity))
+        if count:
+            parts.append(f"{count} {severity.word}{'s' if count > 1 and severity is not Severity.INFO else ''}")
+    if told.count:
+        parts.append(f"{told.count} accepted")
+    found = ", ".join(parts) or "nothing found"
     yield Text.assemble((f"{rules} rule{'' if rules == 1 else 's'}: {found}", "bold"))
 
 
