@@ -12,6 +12,7 @@ from ipt2np.cli.cnis import cnis
 from ipt2np.cli.convert import convert
 from ipt2np.cli.diff import diff
 from ipt2np.cli.explain import explain
+from ipt2np.cli.lint import lint
 from ipt2np.cli.rule import rule
 from ipt2np.cli.testplan import testplan
 from ipt2np.cli.verify import verify
@@ -49,7 +50,7 @@ def _add(command: Callable[..., None]) -> None:
     app.command(help="\n\n".join(" ".join(each.split()) for each in paragraphs))(command)
 
 
-for _command in (convert, verify, diff, explain, testplan, accept, cnis, rule):
+for _command in (convert, verify, diff, explain, lint, testplan, accept, cnis, rule):
     _add(_command)
 
 

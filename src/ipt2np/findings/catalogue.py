@@ -353,6 +353,47 @@ _CODES = (
          "The host has rules for these packets, and the documents of the API or the CNI do not say what the policies make of them (under "
          "`kubernetes`: protocols other than TCP, UDP and SCTP). They are outside the verdict.",
          "Name the CNI by --cni: it says more than the portable core."),
+    # What lint finds in the rules themselves.
+    Code("N2P601", _W, "a rule never sees a packet, and what happens instead is something else",
+         "Rules before it, in its chain or on the way there, take every packet that it could match, and not all of them do with the packets "
+         "what the rule says. The rule never did what it was written for. The rules named are enough to block it, and none of them can be "
+         "left out.",
+         "Move the rule above the ones that block it if it is meant, else delete it."),
+    Code("N2P602", _I, "a rule never sees a packet, and the same happens anyway",
+         "Rules before it, in its chain or on the way there, take every packet that it could match and do the same.",
+         "Delete the rule."),
+    Code("N2P603", _I, "a rule changes nothing",
+         "Every packet that the rule takes would come to the same end without it, by later rules or the policy. All rules that are named so "
+         "can be deleted together. What is logged, counted or remembered by other rules is not changed either, but for counters.",
+         "Delete the rule, or keep it if it is there for its counters."),
+    Code("N2P604", _W, "a rule's conditions contradict each other or its callers",
+         "No packet that can come to the chain fulfils all conditions of the rule, whatever the other rules do.",
+         "Correct the condition that is wrong, or delete the rule."),
+    Code("N2P605", _W, "rules stand behind one that takes everything",
+         "A rule takes every packet that comes to its chain, so those behind it never see one. Often a rule was appended (-A) where it had to "
+         "be inserted (-I).",
+         "Move the rules in front of it if they are meant, else delete them."),
+    Code("N2P606", _I, "rules have never matched",
+         "The dump has counters, and packets have come to the chain, but the counters of these rules are zero: nothing matched them since the "
+         "host was started or the counters were reset.",
+         "If the counters are old enough, find out whether the rules are still needed."),
+    Code("N2P607", _W, "a management port is open to everybody",
+         "Half of all addresses or more reach a service that only administrators or one's own servers have business with. Judged by what "
+         "becomes of packets on every interface, not by a single rule.",
+         "Accept it from the addresses that need it alone."),
+    Code("N2P608", _W, "INPUT accepts what no rule decides",
+         "The policy of INPUT is ACCEPT, and no rule at its end refuses the rest. A service that is started tomorrow is open to everybody.",
+         "Accept what is needed, then set the policy to DROP (`:INPUT DROP`)."),
+    Code("N2P609", _W, "a rule lets in answers without asking for a connection",
+         "Before connection tracking, answers were told by the server's port they come from or by their TCP flags. Anybody can send such "
+         "packets.",
+         "Accept ESTABLISHED,RELATED by -m conntrack instead, and delete the rule."),
+    Code("N2P610", _I, "a chain is never called",
+         "No built-in chain leads to it, so its rules are never asked. It is a leftover, or a jump was forgotten.",
+         "Delete the chain, or add the jump."),
+    Code("N2P611", _I, "a rule calls a chain that does nothing",
+         "The chain is empty, or every rule in it only returns. Programs keep such chains for what may be added later.",
+         "None needed; delete the rule and the chain if no program fills it."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in sorted(_CODES, key=lambda each: each.code)}

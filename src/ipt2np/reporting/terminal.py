@@ -11,7 +11,8 @@ from rich.text import Text
 
 from ipt2np.conversion import Conversion
 from ipt2np.errors import Problem
-from ipt2np.findings import Difference, Finding
+from ipt2np.findings import Difference, Finding, Severity
+from ipt2np.lint import Linted
 from ipt2np.proof.prove import ProvenDifference, Verdict
 from ipt2np.reporting.accepted import Accepted, accepted
 from ipt2np.reporting.colours import SEVERITY_COLOURS
@@ -150,6 +151,22 @@ def _acceptance(entry: SignOff) -> Text:
     return Text(
         f"    accepted by {printable(entry.author, 80)}{until}: {printable(entry.reason)}", style="green"
     )
+
+
+def lint_lines(linted: Linted, told: Accepted) -> Iterator[Text]:
+    """Every finding, and how many there are that nobody has accepted."""
+    for finding, entry in told.findings:
+        yield from finding_lines(finding, entry)
+    rules = sum(len(ruleset.rules) for ruleset in linted.rulesets)
+    parts = []
+    for severity in sorted(Severity, reverse=True):
+        count = sum(each.severity is severity for each in told.open_findings(severity))
+        if count:
+            parts.append(f"{count} {severity.word}{'s' if count > 1 and severity is not Severity.INFO else ''}")
+    if told.count:
+        parts.append(f"{told.count} accepted")
+    found = ", ".join(parts) or "nothing found"
+    yield Text.assemble((f"{rules} rule{'' if rules == 1 else 's'}: {found}", "bold"))
 
 
 def finding_lines(finding: Finding, entry: SignOff | None = None) -> Iterator[Text]:
