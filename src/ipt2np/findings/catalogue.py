@@ -354,12 +354,12 @@ _CODES = (
          "`kubernetes`: protocols other than TCP, UDP and SCTP). They are outside the verdict.",
          "Name the CNI by --cni: it says more than the portable core."),
     # What lint finds in the rules themselves.
-    Code("N2P601", _W, "a rule never sees a packet, and what happens instead is something else",
+    Code("N2P601", _W, "a rule is shadowed, and something else happens",
          "Rules before it, in its chain or on the way there, take every packet that it could match, and not all of them do with the packets "
          "what the rule says. The rule never did what it was written for. The rules named are enough to block it, and none of them can be "
          "left out.",
          "Move the rule above the ones that block it if it is meant, else delete it."),
-    Code("N2P602", _I, "a rule never sees a packet, and the same happens anyway",
+    Code("N2P602", _I, "a rule is shadowed, and the same happens",
          "Rules before it, in its chain or on the way there, take every packet that it could match and do the same.",
          "Delete the rule."),
     Code("N2P603", _I, "a rule changes nothing",

@@ -515,6 +515,79 @@ EXAMPLES: Mapping[str, Example] = {
         at="-A INPUT -p gre",
         command="verify",
     ),
+    # What lint finds in the rules themselves.
+    "N2P601": Example(
+        _filter(
+            "-A INPUT -m conntrack --ctstate INVALID,NEW -s 203.0.113.0/24 -j DROP",
+            "-A INPUT -s 203.0.113.7/32 -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -j ACCEPT",
+            ESTABLISHED,
+            HTTPS,
+        ),
+        at="-A INPUT -s 203.0.113.7/32",
+        command="lint",
+    ),
+    "N2P602": Example(
+        _filter(ESTABLISHED, HTTP, "-A INPUT -s 198.51.100.0/24 -p tcp -m tcp --dport 80 -j ACCEPT"),
+        at="-A INPUT -s 198.51.100.0/24",
+        command="lint",
+    ),
+    "N2P603": Example(
+        _filter(ESTABLISHED, "-A INPUT -s 198.51.100.0/24 -p tcp -m tcp --dport 443 -j ACCEPT", HTTPS),
+        at="-A INPUT -s 198.51.100.0/24",
+        command="lint",
+    ),
+    "N2P604": Example(
+        _filter(
+            ESTABLISHED,
+            "-A INPUT -p tcp -j SERVICES",
+            "-A SERVICES -p udp -m udp --dport 53 -j ACCEPT",
+            "-A SERVICES -p tcp -m tcp --dport 53 -j ACCEPT",
+            chains=("SERVICES",),
+        ),
+        at="-A SERVICES -p udp",
+        command="lint",
+    ),
+    "N2P605": Example(
+        _filter(ESTABLISHED, HTTP, "-A INPUT -j REJECT --reject-with icmp-port-unreachable", HTTPS),
+        at=HTTPS,
+        command="lint",
+    ),
+    "N2P606": Example(
+        _table(
+            "filter",
+            ":INPUT DROP [7:420]",
+            f"[90:5400] {ESTABLISHED}",
+            f"[12:720] {HTTPS}",
+            f"[0:0] {OFFICE}",
+        ),
+        at=f"[0:0] {OFFICE}",
+        command="lint",
+    ),
+    "N2P607": Example(
+        _filter(ESTABLISHED, HTTPS, "-A INPUT -p tcp -m multiport --dports 22,3306 -j ACCEPT"),
+        at="-A INPUT -p tcp -m multiport",
+        command="lint",
+    ),
+    "N2P608": Example(
+        _filter(ESTABLISHED, "-A INPUT -p tcp -m tcp --dport 3306 -j DROP", policy="ACCEPT"),
+        at=":INPUT",
+        command="lint",
+    ),
+    "N2P609": Example(
+        _filter("-A INPUT -p udp -m udp --sport 53 -j ACCEPT", HTTPS),
+        at="-A INPUT -p udp",
+        command="lint",
+    ),
+    "N2P610": Example(
+        _filter(ESTABLISHED, HTTPS, "-A OFFICE -s 198.51.100.0/24 -j ACCEPT", chains=("OFFICE",)),
+        at="-A OFFICE",
+        command="lint",
+    ),
+    "N2P611": Example(
+        _filter(ESTABLISHED, HTTPS, "-A INPUT -j LATER", chains=("LATER",)),
+        at="-A INPUT -j LATER",
+        command="lint",
+    ),
 }
 """Code to example; in the order of the catalogue."""
 

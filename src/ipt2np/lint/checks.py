@@ -243,7 +243,7 @@ class TableChecks:
         place = chains[0].location
         yield Finding(
             "N2P610",
-            f"no way leads to {counted(chains, 'chain')} of the table {reach.table}: {names}{more} ({told})",
+            f"never called: {names}{more}, {counted(chains, 'chain')} of the table {reach.table} ({told})",
             remedy("N2P610"),
             rules,
             file=place.file if place else "",

@@ -69,11 +69,11 @@ def _too_wide(decision: Decision) -> Iterator[Finding]:
         more = f" and {len(names) - SHOWN_PORTS} more" if len(names) > SHOWN_PORTS else ""
         families = list(dict.fromkeys(family for _, family, _, _ in services))
         whole = all(_sources(packets, family) == anybody[family] for _, family, _, packets in services)
-        whom = "any" if whole else "most of all"
+        named = " and ".join(f"IPv{each}" for each in families)
+        whom = f"any {named} address" if whole else f"most {named} addresses"
         yield Finding(
             "N2P607",
-            f"{', '.join(names[:SHOWN_PORTS])}{more} can be reached from {whom} "
-            f"{' and '.join(f'IPv{each}' for each in families)} addresses ({lines_of(rules, decision.frames)})",
+            f"{', '.join(names[:SHOWN_PORTS])}{more} can be reached from {whom} ({lines_of(rules, decision.frames)})",
             remedy("N2P607"),
             tuple(rules),
         )
