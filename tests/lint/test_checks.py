@@ -293,3 +293,25 @@ def test_warnings_come_before_what_is_good_to_know() -> None:
     severities = [each.severity for each in findings(text)]
     assert severities == sorted(severities, reverse=True)
     assert {Severity.WARNING, Severity.INFO} <= set(severities)
+
+
+def test_a_rule_that_is_marked_for_the_other_family_is_no_rule() -> None:
+    assert unreached(WEB, "-A INPUT -6 -p tcp --dport 81 -j ACCEPT") == []
+
+
+def test_many_chains_below_each_other_and_many_ways_are_no_obstacle() -> None:
+    deep = [f"-A c{number} -j c{number + 1}" for number in range(1500)]
+    twice = [f"-A d{number} -j d{number + 1}" for number in range(60) for _ in range(2)]
+    ends = [
+        "-A c1500 -p tcp -j DROP",
+        "-A c1500 -p tcp -j ACCEPT",
+        "-A d60 -p tcp -j DROP",
+        "-A d60 -p tcp -j LOG",
+    ]
+    text = dump(
+        "-A INPUT -p tcp -j c0", "-A INPUT -p udp -j d0", "-A INPUT -p gre -j d0", *deep, *twice, *ends
+    )
+    found = findings(text)
+    last = len(text.splitlines()) - 1
+    assert [each.place[1] for each in found if each.code == "N2P605"] == [last - 2]
+    assert last in [each.place[1] for each in found if each.code == "N2P604"]

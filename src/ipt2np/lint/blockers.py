@@ -83,26 +83,26 @@ class Blockers:
 
     reach: Reach
     _trees: dict[str, _Tree] = field(default_factory=dict)
-    _ways: dict[str, tuple[Way, ...] | None] = field(default_factory=dict)
 
     def ways(self, chain: str) -> tuple[Way, ...] | None:
         """The ways into a chain that some packet could take; None where there are more than ``MOST_WAYS``."""
-        if chain not in self._ways:
-            self._ways[chain] = self._found_ways(chain)
-        return self._ways[chain]
+        return self._every_way[chain]
 
-    def _found_ways(self, chain: str) -> tuple[Way, ...] | None:
-        if chain in BUILTIN_CHAINS[self.reach.table]:
-            return ((),)
-        found: list[Way] = []
-        for name in self.reach.order:
-            for rule in self.reach.chains[name].rules:
-                if isinstance(rule.target, Jump) and rule.target.chain == chain:
-                    before = self.ways(name)
-                    if before is None or len(found) + len(before) > MOST_WAYS:
-                        return None
-                    found += [(*way, rule) for way in before]
-        return tuple(found)
+    @cached_property
+    def _every_way(self) -> Mapping[str, tuple[Way, ...] | None]:
+        reach = self.reach
+        found: dict[str, tuple[Way, ...] | None] = dict.fromkeys(reach.order, ())
+        for name in reach.order:
+            if name in BUILTIN_CHAINS[reach.table]:
+                found[name] = ((),)
+            for rule in reach.chains[name].rules:
+                if isinstance(rule.target, Jump):
+                    before, there = found[name], found[rule.target.chain]
+                    if before is None or there is None or len(there) + len(before) > MOST_WAYS:
+                        found[rule.target.chain] = None
+                    else:
+                        found[rule.target.chain] = (*there, *((*way, rule) for way in before))
+        return found
 
     def of(self, rule: Rule) -> tuple[Rule, ...] | None:
         """A smallest set of rules that keeps every packet from a dead rule, in the order of the file.

@@ -44,8 +44,12 @@ class TableChecks:
 
     @cached_property
     def _dead(self) -> list[Rule]:
-        """Dead rules of chains that packets enter; those of other chains are dead for their callers' reasons."""
-        return [rule for rule in self.lint.dead if self.lint.reach.enters[rule.chain]]
+        """Dead rules of chains that packets enter; those of other chains are dead for their callers' reasons.
+
+        Rules that are marked for the other family are none to the kernel.
+        """
+        enters, family = self.lint.reach.enters, self.lint.reach.universe.family
+        return [rule for rule in self.lint.dead if enters[rule.chain] and not _of_other_family(rule, family)]
 
     @cached_property
     def _contradicting(self) -> frozenset[int]:
@@ -276,6 +280,12 @@ class TableChecks:
                 remedy("N2P611"),
                 tuple(rules),
             )
+
+
+def _of_other_family(rule: Rule, family: int) -> bool:
+    """True for what iptables-restore passes by (iptables(8), -4 and -6)."""
+    other = "--ipv6" if family == 4 else "--ipv4"
+    return any(clause.option == other for use in rule.matches for clause in use.clauses)
 
 
 def _has_seen_packets(chain: Chain) -> bool:
