@@ -341,5 +341,5 @@ def _usable(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     """An address that the kernel takes as a source, and that is none of the host's own."""
     if address.version == 4:
         first = int(address) >> 24
-        return 0 < int(address) and first != 127 and first < 224
+        return int(address) > 0 and first != 127 and first < 224
     return not address.is_loopback and not address.is_multicast and int(address) != 0

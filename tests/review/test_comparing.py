@@ -92,10 +92,14 @@ def witness(told: dict[str, Any]) -> Packet:
     )
 
 
+def listed(found: Comparison) -> list[dict[str, Any]]:
+    """The report's differences."""
+    return list(comparison_report(found, "0").data["proof"]["differences"])
+
+
 def external(found: Comparison) -> list[dict[str, Any]]:
     """The report's differences for external sources."""
-    listed: Sequence[dict[str, Any]] = comparison_report(found, "0").data["proof"]["differences"]
-    return [each for each in listed if each["source_class"] == "external"]
+    return [each for each in listed(found) if each["source_class"] == "external"]
 
 
 @pytest.mark.parametrize("seed", range(PAIRS))
