@@ -241,7 +241,7 @@ def _kept(before: Side, after: Side, space: PacketSpace) -> Mapping[Difference, 
         return nothing
     decisions = (before.decision, after.decision)
     one, two = decisions
-    if _said(one) == _said(two):
+    if _said(one) == _said(two) and not any(name.startswith("rule:") for name in one.assumptions.chosen):
         return dict.fromkeys(Difference, space.everything)
     labels = {side.walker.view.interfaces for decision in decisions for side in decision.sides}
     if one.wire is None or two.wire is None or len(labels) > 1:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from ipt2np.rules.canonical import rule_text
 from ipt2np.rules.extension import Effect
 from ipt2np.rules.matches.recent import list_name
 from ipt2np.rules.model import MatchUse, Rule, Ruleset, TargetUse
@@ -29,6 +30,8 @@ _OWN = frozenset({"limit", "connlimit", "quota", "statistic", "connbytes"})
 """Matches that remember for each rule apart."""
 _MARKS = frozenset({"mark", "connmark", "connlabel"})
 """Matches that look at what other rules have written on the packet or its connection."""
+_COUNTED = ("--packets-", "--bytes-")
+"""Options of ``-m set`` that look at counters, which matching itself changes."""
 _HARMLESS = frozenset({Effect.ACCEPT, Effect.DROP, Effect.REJECT, Effect.RETURN, Effect.LOG, Effect.DIVERT})
 
 
@@ -46,16 +49,16 @@ class Conditions:
 
     decision: Decision
 
-    def __call__(self, cause: int, asked: Asked, later: bool) -> Hashable:
-        """The name of what ``cause`` was asked; None where nothing is certain to have the same answer elsewhere."""
+    def __call__(self, cause: int, asked: Asked, later: bool) -> tuple[Hashable, ...]:
+        """What must all be so for ``cause`` to hold; nothing where it need not have the same answer elsewhere."""
         if cause == CONNTRACK:
-            return "whether the kernel tracks connections"
+            return ("whether the kernel tracks connections",)
         rule = self.decision.rules.get(cause)
         if rule is None:
-            return None
+            return ()
         if asked is Asked.MATCH:
-            return self._match(rule)
-        return "target", rule.table, rule.chain, rule.text, self._repeated[cause], self._altered
+            return tuple(self._match(rule))
+        return (("target", self._said[cause], self._repeated[cause], self._altered),)
 
     @cached_property
     def _whole(self) -> Hashable:
@@ -66,13 +69,24 @@ class Conditions:
         return any(changes_mark_in_passing(rule) for rule in self.decision.rules.values())
 
     @cached_property
+    def _said(self) -> dict[int, tuple[str, str]]:
+        """Rule number to its table and what it says, whatever its chain is called."""
+        return {
+            rule.number: (
+                rule.table,
+                rule.text if why_unread(rule) is not None else rule_text(rule, side.family).split(" ", 2)[-1],
+            )
+            for side in self.decision.sides
+            for rule in side.ruleset.rules
+        }
+
+    @cached_property
     def _repeated(self) -> dict[int, int]:
         """Rule number to how many rules before it say the same: targets may answer each of them otherwise."""
         found: dict[int, int] = {}
-        seen: Counter[tuple[str, str, str]] = Counter()
-        for rule in self.decision.rules.values():
-            said = (rule.table, rule.chain, rule.text)
-            found[rule.number] = seen[said]
+        seen: Counter[tuple[str, str]] = Counter()
+        for number, said in self._said.items():
+            found[number] = seen[said]
             seen[said] += 1
         return found
 
@@ -80,7 +94,7 @@ class Conditions:
     def _altered(self) -> Hashable:
         """The rules that may change what later ones see of a packet, with the packets that arrive there."""
         altering = (
-            (rule.table, rule.chain, rule.text, self._arriving(rule))
+            (self._said[rule.number], self._arriving(rule))
             for rule in self.decision.rules.values()
             if isinstance(rule.target, TargetUse) and effect_of(rule) not in _HARMLESS
         )
@@ -97,26 +111,20 @@ class Conditions:
             if side.holds(rule)
         )
 
-    def _match(self, rule: Rule) -> Hashable:
+    def _match(self, rule: Rule) -> Iterator[Hashable]:
         """That the undecided ones of a rule's matches hold."""
+        said = self._said[rule.number]
         if why_unread(rule) is not None:
-            return "unread", rule.table, rule.chain, rule.text, self._altered
-        family = next(side.family for side in self.decision.sides if side.holds(rule))
-        uses: dict[MatchUse, None] = {}
-        for side in self.decision.sides:
-            if side.holds(rule):
-                uses |= dict.fromkeys(side.walker.undecided_uses(rule))
-        named: list[Hashable] = []
-        named += sorted(
-            (use.extension.name, use.text, " ".join(use.extension.texts(use.clauses, family))) for use in uses
-        )
-        named += [self._remembered(rule, use) for use in uses if use.extension.name not in STEADY]
-        ban = (
-            (rule.chain, rule.text)
-            if any(rule.number in s.walker.left_out for s in self.decision.sides)
-            else ()
-        )
-        return "match", rule.table == "raw", tuple(named), ban, self._altered
+            yield "unread", said, rule.chain, self._altered
+            return
+        sides = [side for side in self.decision.sides if side.holds(rule)]
+        if any(rule.number in side.walker.left_out for side in sides):
+            yield "ban", said, rule.chain
+        for use in dict.fromkeys(use for side in sides for use in side.walker.undecided_uses(rule)):
+            name = use.extension.name
+            text = " ".join([use.text, *use.extension.texts(use.clauses, sides[0].family)])
+            remembered = () if name in STEADY else self._remembered(rule, use)
+            yield "match", rule.table == "raw", name, text, remembered, self._altered
 
     def _remembered(self, rule: Rule, use: MatchUse) -> Hashable:
         """What a match that looks back has seen: the rules that fill its memory, and the packets that arrive there."""
@@ -124,16 +132,23 @@ class Conditions:
         if name in _MARKS or self._marks_in_passing:
             return self._whole
         if name in _OWN:
-            return self._repeated[rule.number], rule.chain, self._arriving(rule)
+            return self._repeated[rule.number], self._said[rule.number], self._arriving(rule)
         return tuple(
-            (each.table, each.chain, each.text, self._arriving(each))
+            (self._said[each.number], self._arriving(each))
             for each in self.decision.rules.values()
-            if self._fills(each, use)
+            if _fills(each, use)
         )
 
-    def _fills(self, rule: Rule, use: MatchUse) -> bool:
-        name = use.extension.name
-        for each in rule.matches:
-            if each.extension.name == name:
-                return name != "recent" or list_name(each.clauses) == list_name(use.clauses)
-        return isinstance(rule.target, TargetUse) and rule.target.extension.name.lower() == name
+
+def _fills(rule: Rule, use: MatchUse) -> bool:
+    """True where a rule may change what the match remembers."""
+    name = use.extension.name
+    if isinstance(rule.target, TargetUse) and rule.target.extension.name.lower() == name:
+        return True
+    if name == "set" and not any(clause.option.startswith(_COUNTED) for clause in use.clauses):
+        return False
+    return any(
+        each.extension.name == name
+        and (name != "recent" or list_name(each.clauses) == list_name(use.clauses))
+        for each in rule.matches
+    )

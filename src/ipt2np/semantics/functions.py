@@ -6,7 +6,7 @@ packet is accepted is a function of those that it meets on its way.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 FALSE, TRUE = 0, 1
 _LAST = 1 << 62
@@ -35,9 +35,12 @@ class Functions:
         """The place of a condition; a new one goes behind those that are known."""
         return self._places.setdefault(condition, len(self._places) + (_LATER if later else 0))
 
-    def choice(self, place: int, yes: int, no: int) -> int:
-        """``yes`` where the condition at ``place`` holds, else ``no``. TooManySteps where that is too large."""
-        return self._choose(self._node(place, TRUE, FALSE), yes, no)
+    def choice(self, places: Iterable[int], yes: int, no: int) -> int:
+        """``yes`` where the conditions at all ``places`` hold, else ``no``. TooManySteps where that is too large."""
+        test = TRUE
+        for place in sorted(places, reverse=True):
+            test = self._node(place, test, FALSE)
+        return self._choose(test, yes, no)
 
     def both(self, one: int, two: int) -> int:
         """Both of two. TooManySteps where that is too large."""

@@ -72,8 +72,8 @@ class Asked(IntEnum):
     """Nothing that one answer would settle."""
 
 
-Condition = Callable[[int, Asked, bool], Hashable]
-"""Cause, what it was asked, and whether of later packets, to what stands for the answer; None where nothing does."""
+Condition = Callable[[int, Asked, bool], tuple[Hashable, ...]]
+"""Cause, what it was asked, and whether of later packets, to what must all be so; nothing where that cannot be said."""
 
 _CAN = {_Kind.ACCEPT: Can.ACCEPT, _Kind.DIVERT: Can.DIVERT, _Kind.UNKNOWN: Can.ACCEPT | Can.DROP | Can.DIVERT}
 
@@ -360,23 +360,25 @@ class Outcomes:
                 found[each] = None
         return {outcome: found[outcome, False] for outcome, _ in roots}
 
-    def _condition(self, outcome: int, later: bool, condition: Condition, known: Functions) -> int | None:
-        """The place of what an outcome hangs on by itself."""
+    def _condition(
+        self, outcome: int, later: bool, condition: Condition, known: Functions
+    ) -> tuple[int, ...]:
+        """The places of what an outcome hangs on by itself; none where that cannot be said."""
         kind, cause = self._kind[outcome], self._parts[outcome][0]
         if kind is _Kind.UNKNOWN:
             asked = Asked.TARGET
         elif kind is _Kind.EITHER and cause not in _PROJECTIONS:
             asked = self._asked.get(outcome, Asked.VARIOUS)
         else:
-            return None
-        named = None if asked is Asked.VARIOUS else condition(cause, asked, later)
-        return None if named is None else known.place((kind, named, asked, later), later=later)
+            return ()
+        named = () if asked is Asked.VARIOUS else condition(cause, asked, later)
+        return tuple(known.place((kind, each, asked, later), later=later) for each in named)
 
     def _function(
         self,
         outcome: int,
         later: bool,
-        place: int | None,
+        places: tuple[int, ...],
         found: Mapping[tuple[int, bool], int | None],
         known: Functions,
     ) -> int | None:
@@ -386,14 +388,14 @@ class Outcomes:
         if kind in (_Kind.DENY, _Kind.DIVERT):
             return FALSE
         if kind is _Kind.UNKNOWN:
-            return None if place is None else known.choice(place, TRUE, FALSE)
+            return known.choice(places, TRUE, FALSE) if places else None
         if kind is _Kind.VIA:
             return found[b, later]
         if kind is _Kind.EITHER:
             yes, no = found[b, later], found[c, later]
             if yes is not None and yes == no:
                 return yes
-            return None if place is None or yes is None or no is None else known.choice(place, yes, no)
+            return known.choice(places, yes, no) if places and yes is not None and no is not None else None
         if kind is _Kind.BOTH:
             first, rest = found[a, later], found[b, True]
             return None if first is None or rest is None else known.both(first, rest)
