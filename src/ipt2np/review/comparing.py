@@ -319,6 +319,7 @@ def _open(side: Side, space: PacketSpace) -> PacketSet:
 def _findings(
     before: Side, after: Side, alike: PacketSet, known: Mapping[int, PacketSet], space: PacketSpace
 ) -> Iterator[Finding]:
+    names = {id(before): "A", id(after): "B"}
     for side, other in ((before, after), (after, before)):
         for family in (4, 6):
             of_family = space.family(family)
@@ -327,7 +328,7 @@ def _findings(
                 if admitted:
                     yield Finding(
                         "N2P503",
-                        f"{other.files[0]} admits IPv{family}, and no IPv{family} ruleset was given for {side.files[0]}",
+                        f"{names[id(other)]} admits IPv{family}, and no IPv{family} ruleset was given for {names[id(side)]}",
                         "give it too (--with-a, --with-b), or --other-family same if both families are filtered alike",
                         file=other.files[0],
                     )
@@ -341,7 +342,7 @@ def _findings(
         told = f" ({counted(rules)}: {lines_of(rules, decision.frames)})" if rules else ""
         yield Finding(
             "N2P509",
-            f"what the same rules leave undecided on both sides is taken to be the same{told}",
+            f"what both sides leave undecided in the same way is no difference{told}",
             remedy("N2P509"),
             tuple(rules),
             file="" if rules else before.files[0],
