@@ -64,13 +64,15 @@ def accept(
     """
     with reported_errors():
         import datetime
+        from dataclasses import replace
         from pathlib import Path
 
         from ipt2np.cli.arguments import day_of
         from ipt2np.errors import UsageError
         from ipt2np.files import read_input, write_all
         from ipt2np.review.acceptable import acceptable, chosen
-        from ipt2np.review.signoff import SignOff, parse_signoffs, written
+        from ipt2np.review.signoff import parse_signoffs, shortened, signed, written
+        from ipt2np.text import printable
 
         found = acceptable(*read_input(report))
         if not digest and not every:
@@ -84,6 +86,8 @@ def accept(
             )
         today = datetime.datetime.now(datetime.UTC).date()
         last = None if expires is None else day_of("--expires", expires, today)
+        if last is not None and last < today:
+            raise UsageError(f"--expires {expires}: that day has passed, so the entry would not count")
         wanted = (
             [each for each in found if each.counts and not each.accepted]
             if every
@@ -92,13 +96,14 @@ def accept(
         known = parse_signoffs(*read_input(output)) if Path(output).exists() else ()
         digests = {each.digest for each in wanted}
         entries: list[SignOff] = [each for each in known if each.digest not in digests]
-        entries += [
-            SignOff(each.digest, str(reason).strip(), str(author).strip(), last, each.what) for each in wanted
-        ]
+        entered = signed(str(reason), str(author), last)
+        entries += [replace(entered, digest=each.digest, what=shortened(each.what)) for each in wanted]
         write_all({output: written(entries)})
         count = len(wanted)
         until = f" until {last}" if last is not None else ""
-        print_text(f"{output}: {count} {'entry' if count == 1 else 'entries'} by {author}{until}\n")
+        print_text(
+            f"{printable(output)}: {count} {'entry' if count == 1 else 'entries'} by {printable(entered.author)}{until}\n"
+        )
 
 
 def _listed(found: tuple[Acceptable, ...]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -95,7 +95,10 @@ def diff(
             )
             space = PacketSpace()
             texts: dict[str, Sequence[str]] = {}
-            sides = [_side(each, dumps, about, host, options, space, texts) for each in names]
+            held = [_held(each, dumps, texts) for each in names]
+            sides = [
+                _side(mine, other, about, host, options, space) for mine, other in (held, reversed(held))
+            ]
             told("Comparing …")
             found = compare_sides(sides[0], sides[1], space, options.cluster)
         told_of = accepted(found.differences, found.findings, signoffs)
@@ -110,26 +113,35 @@ def diff(
     raise typer.Exit(1 if failed else 0)
 
 
-def _side(
-    names: Sequence[str],
-    dumps: HostDumps,
-    about: PolicyFacts,
-    host: HostFacts,
-    options: Options,
-    space: PacketSpace,
-    texts: dict[str, Sequence[str]],
-) -> Side:
-    """A side by what its first file holds."""
-    from ipt2np.cli.policies import options_for, policies_of
+@dataclass(frozen=True)
+class _Held:
+    """What a side's files hold: rulesets, or the texts of policies."""
+
+    rulesets: Sequence[Ruleset] = ()
+    policies: Sequence[tuple[bytes, str]] = ()
+
+
+def _held(names: Sequence[str], dumps: HostDumps, texts: dict[str, Sequence[str]]) -> _Held:
+    """A side's files, by what the first of them holds."""
     from ipt2np.policies.loading import is_policy_text, read_texts
-    from ipt2np.review.comparing import host_side, policy_side
 
     found = read_texts(names)
     if is_policy_text(found[0][0]):
-        policies = policies_of(found, about)
-        mine = options_for(policies, about, host, options.facts)
-        return policy_side(policies, replace(mine, other_family=options.other_family), space)
-    return host_side(_rulesets(found, dumps, texts), options, space)
+        return _Held(policies=found)
+    return _Held(_rulesets(found, dumps, texts))
+
+
+def _side(
+    mine: _Held, other: _Held, about: PolicyFacts, host: HostFacts, options: Options, space: PacketSpace
+) -> Side:
+    from ipt2np.cli.policies import options_for, policies_of
+    from ipt2np.review.comparing import host_side, policy_side
+
+    if not mine.policies:
+        return host_side(mine.rulesets, options, space, other.rulesets)
+    policies = policies_of(mine.policies, about)
+    chosen = options_for(policies, about, host, options.facts)
+    return policy_side(policies, replace(chosen, other_family=options.other_family), space)
 
 
 def _rulesets(

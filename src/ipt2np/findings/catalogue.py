@@ -346,8 +346,8 @@ _CODES = (
          "A difference or finding was accepted until a date that has passed. It counts again.",
          "Look at it again, and accept anew or mend it."),
     Code("N2P509", _I, "undecided alike on both sides",
-         "Both rulesets have the same rules whose match the packet's header does not decide, with the same rules around them. Whatever is "
-         "true of such a packet, both do the same with it, so it is no difference.",
+         "What becomes of these packets hangs on the same things on both sides: matches that the packet's header does not decide. Whatever "
+         "is true of such a packet, both do the same with it, so it is no difference.",
          "None needed; --interface, --address, --ipset or --assume settle what is undecided."),
     Code("N2P510", _W, "documents leave open what becomes of packets",
          "The host has rules for these packets, and the documents of the API or the CNI do not say what the policies make of them (under "

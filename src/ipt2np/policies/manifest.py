@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ipt2np.cni.base import Object
-from ipt2np.cni.manifests import LOADER
+from ipt2np.cni.manifests import DEEPEST, LOADER, too_deep
 from ipt2np.errors import InputError, Location, Problem
 
 MOST_VALUES = 4_000_000
@@ -55,6 +55,9 @@ def manifests_of(text: str, file: str) -> list[Manifest]:
     found: list[Manifest] = []
     loader = LOADER(text)
     try:
+        deep = too_deep(text)
+        if deep is not None:
+            raise _fault(file, text, *deep, f"nests deeper than {DEEPEST} levels")
         while loader.check_node():
             node = loader.get_node()
             assert node is not None

@@ -10,6 +10,7 @@ from typing import Any
 from ipt2np.errors import InputError, Location, Problem, UsageError
 from ipt2np.reporting.phrases import difference_text, place_text
 from ipt2np.reporting.report import SCHEMA
+from ipt2np.review.signoff import ABOUT_ENTRIES, DIGEST
 
 SHORTEST = 6
 """Digits that a shortened digest has at least."""
@@ -42,7 +43,7 @@ def acceptable(data: bytes, file: str) -> tuple[Acceptable, ...]:
     try:
         differences = [_difference(each) for each in report.get("proof", {}).get("differences", [])]
         told = {code for each in report.get("proof", {}).get("differences", []) for code in each["findings"]}
-        findings = [_finding(each, told) for each in report["findings"]]
+        findings = [_finding(each, told) for each in report["findings"] if each["code"] not in ABOUT_ENTRIES]
     except (KeyError, TypeError, AttributeError, ValueError):
         message = "is no report of this version: its differences and findings have no digests"
         raise InputError([Problem(Location(file), "", message, _EXPECTED)]) from None
@@ -52,14 +53,21 @@ def acceptable(data: bytes, file: str) -> tuple[Acceptable, ...]:
 
 def _difference(each: dict[str, Any]) -> Acceptable:
     codes = f" [{', '.join(each['findings'])}]" if each["findings"] else ""
-    return Acceptable(each["digest"], difference_text(each) + codes, "accepted" in each, True)
+    return Acceptable(_digest(each), difference_text(each) + codes, "accepted" in each, True)
+
+
+def _digest(each: dict[str, Any]) -> str:
+    digest = each["digest"]
+    if not isinstance(digest, str) or not DIGEST.fullmatch(digest):
+        raise ValueError
+    return digest
 
 
 def _finding(each: dict[str, Any], told: set[str]) -> Acceptable:
     place = place_text(each)
     what = f"{each['severity']} {each['code']} {place + ': ' if place else ''}{each['message']}"
     counts = each["severity"] != "info" and each["code"] not in told
-    return Acceptable(each["digest"], what, "accepted" in each, counts)
+    return Acceptable(_digest(each), what, "accepted" in each, counts)
 
 
 def chosen(found: Sequence[Acceptable], digests: Sequence[str]) -> list[Acceptable]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ipt2np.cni.base import EXTERNAL, SOURCE_CLASSES, Cluster, PolicyFault, Reading
@@ -11,15 +11,17 @@ from ipt2np.errors import InputError, Location, Problem
 from ipt2np.findings import Difference, Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
-from ipt2np.packets import PacketSet, PacketSpace
+from ipt2np.packets import Field, PacketSet, PacketSpace
 from ipt2np.policies.loading import Policies
 from ipt2np.policies.matching import PolicyRule, policy_rules
 from ipt2np.proof.access import Access, Bounds, access
 from ipt2np.proof.assumed import as_assumed
 from ipt2np.proof.boxes import readable
 from ipt2np.proof.prove import ProvenDifference, Verdict, class_packets, impossible_sources
+from ipt2np.review.conditions import Conditions, identity
 from ipt2np.rules.model import Rule, Ruleset
 from ipt2np.semantics import Can, Decision, decide
+from ipt2np.semantics.functions import Functions
 from ipt2np.semantics.outcomes import IMPOSSIBLE
 from ipt2np.syntax.dump import parse_ruleset
 
@@ -110,13 +112,21 @@ def host_side(
     rulesets: Sequence[Ruleset],
     options: Options,
     space: PacketSpace,
-    also: Sequence[Ruleset] = (),
+    beside: Sequence[Ruleset] = (),
 ) -> HostSide:
-    """A host as a side of a comparison in ``space``. UsageError where options contradict each other."""
+    """A host as a side of a comparison in ``space``; ``beside`` are the other side's rulesets.
+
+    UsageError where options contradict each other.
+    """
     same = options.other_family is OtherFamily.SAME
     return HostSide(
         decide(
-            rulesets, options.assumptions, options.facts, also=also, same_for_other_family=same, space=space
+            rulesets,
+            options.assumptions,
+            options.facts,
+            same_for_other_family=same,
+            space=space,
+            beside=beside,
         )
     )
 
@@ -143,7 +153,7 @@ def compare_sides(before: Side, after: Side, space: PacketSpace, cluster: Cluste
     classes = class_packets(space, cluster)
     declared = {EXTERNAL: True, "pod": bool(cluster.pod_cidrs), "node": bool(cluster.node_cidrs)}
     known = {id(side): _families(side, space) for side in (before, after)}
-    alike = _alike(before, after, space)
+    kept = _kept(before, after, space)
     certainly_known = known[id(before)] & known[id(after)]
     # Where nothing is known of a family on either side there is nothing to compare.
     packets = reference.judged & (known[id(before)] | known[id(after)])
@@ -155,8 +165,8 @@ def compare_sides(before: Side, after: Side, space: PacketSpace, cluster: Cluste
         was, now = before.bounds(name), after.bounds(name)
         answered = packets & classes[name] - _undefined(before, name, space) - _undefined(after, name, space)
         differing = {
-            Difference.CLOSES: (was.may - now.must - alike) & answered,
-            Difference.OPENS: (now.may - was.must - alike) & answered,
+            Difference.CLOSES: (was.may - now.must - kept[Difference.CLOSES]) & answered,
+            Difference.OPENS: (now.may - was.must - kept[Difference.OPENS]) & answered,
         }
         certain = {
             Difference.CLOSES: (was.must - now.may) & certainly_known,
@@ -170,13 +180,18 @@ def compare_sides(before: Side, after: Side, space: PacketSpace, cluster: Cluste
                     found.append(ProvenDifference(effect, sure and declared[name], name, box, ()))
         if name == EXTERNAL:
             outside = differing
+    alike = kept[Difference.CLOSES] & kept[Difference.OPENS]
     return Comparison(
         (before, after),
         space,
         by_class[EXTERNAL],
         by_class,
         tuple(found),
-        tuple(_findings(before, after, alike & packets, known, space)),
+        tuple(
+            _findings(
+                before, after, _open(before, space) & _open(after, space) & alike & packets, known, space
+            )
+        ),
         tuple(
             access(
                 {name: before.bounds(name) for name in SOURCE_CLASSES},
@@ -219,40 +234,92 @@ def _undefined(side: Side, source_class: str, space: PacketSpace) -> PacketSet:
     return side.readings[source_class].undefined if isinstance(side, PolicySide) else space.nothing
 
 
-def _alike(before: Side, after: Side, space: PacketSpace) -> PacketSet:
-    """Packets that the same rules leave undecided in the same way on both sides: whatever is true, the sides agree."""
+def _kept(before: Side, after: Side, space: PacketSpace) -> Mapping[Difference, PacketSet]:
+    """Packets that certainly do not close, and those that certainly do not open, whatever is true of what is undecided."""
+    nothing = dict.fromkeys(Difference, space.nothing)
     if not isinstance(before, HostSide) or not isinstance(after, HostSide):
+        return nothing
+    decisions = (before.decision, after.decision)
+    one, two = decisions
+    if _said(one) == _said(two) and not any(name.startswith("rule:") for name in one.assumptions.chosen):
+        return dict.fromkeys(Difference, space.everything)
+    labels = {side.walker.view.interfaces for decision in decisions for side in decision.sides}
+    if one.wire is None or two.wire is None or len(labels) > 1:
+        return nothing
+    known = Functions()
+    functions = [
+        each.outcomes.functions(wire.values() - {IMPOSSIBLE}, Conditions(each), known)
+        for each, wire in ((one, one.wire), (two, two.wire))
+    ]
+
+    def changes(values: tuple[int, ...]) -> int:
+        """1 where packets may close, 2 where they may open."""
+        if IMPOSSIBLE in values:
+            return 0 if values == (IMPOSSIBLE, IMPOSSIBLE) else 3
+        was, now = functions[0][values[0]], functions[1][values[1]]
+        if was is None or now is None:
+            return 3
+        return (not known.implies(was, now)) | (not known.implies(now, was)) << 1
+
+    changing = space.combine(changes, one.wire, two.wire)
+    moved = _moved(one, two)
+    return {
+        effect: ~_local(changing.where(lambda value, bit=bit: bool(value & bit)), decisions, moved)  # type: ignore[misc]
+        for effect, bit in ((Difference.CLOSES, 1), (Difference.OPENS, 2))
+    }
+
+
+def _said(decision: Decision) -> list[Hashable]:
+    return [identity(side.ruleset) for side in decision.sides]
+
+
+def _moved(one: Decision, two: Decision) -> bool:
+    """True where nat leads other packets to local ports on one side than on the other."""
+    ways = [
+        [
+            (
+                side.family,
+                each.rewrite.ports,
+                each.rewrite.addresses,
+                each.rewrite.moves,
+                each.packets,
+                each.certain,
+            )
+            for side in decision.sides
+            for each in side.mappings
+        ]
+        for decision in (one, two)
+    ]
+    return ways[0] != ways[1]
+
+
+def _local(wire: PacketSet, decisions: Sequence[Decision], moved: bool) -> PacketSet:
+    """Packets at the host's own ports that some packets of ``wire`` may stand behind, destination and interface left out."""
+    result = wire
+    for decision in decisions:
+        for side in decision.sides:
+            for each in side.mappings:
+                ports = each.rewrite.ports
+                if ports is None:
+                    continue
+                leading = each.packets if moved else each.packets & wire
+                arriving = leading.some(Field.DESTINATION_PORT).some(Field.DESTINATION)
+                result |= arriving & wire.space.values(Field.DESTINATION_PORT, (ports,))
+                result |= each.packets if moved else wire.space.nothing
+    return result.some(Field.DESTINATION).some(Field.INTERFACE)
+
+
+def _open(side: Side, space: PacketSpace) -> PacketSet:
+    """What a host leaves undecided."""
+    if not isinstance(side, HostSide):
         return space.nothing
-    known: dict[tuple[object, ...], int] = {}
-    forms = []
-    for side in (before, after):
-        decision = side.decision
-        values = decision.connections.values() - {IMPOSSIBLE}
-        forms.append(decision.outcomes.forms(values, lambda number, d=decision: _label(d, number), known))  # type: ignore[misc]
-    maps = [side.decision.connections for side in (before, after)]
-
-    def same(values: tuple[int, ...]) -> int:
-        one, two = values
-        return int(IMPOSSIBLE not in values and forms[0][one] == forms[1][two])
-
-    open_on_both = space.everything
-    for side in (before, after):
-        open_on_both &= side.decision.may_accept - side.decision.must_accept
-    return space.combine(same, *maps).where(bool) & open_on_both
-
-
-def _label(decision: Decision, number: int) -> str:
-    """A decider or a cause by what it says, wherever it stands."""
-    rule = decision.rules.get(number)
-    if rule is not None:
-        return f"{rule.table} {rule.text}"
-    policy = decision.policies.get(number)
-    return str(number) if policy is None else f"{policy.table} {policy.chain} {policy.effect}"
+    return side.decision.may_accept - side.decision.must_accept
 
 
 def _findings(
     before: Side, after: Side, alike: PacketSet, known: Mapping[int, PacketSet], space: PacketSpace
 ) -> Iterator[Finding]:
+    names = {id(before): "A", id(after): "B"}
     for side, other in ((before, after), (after, before)):
         for family in (4, 6):
             of_family = space.family(family)
@@ -261,7 +328,7 @@ def _findings(
                 if admitted:
                     yield Finding(
                         "N2P503",
-                        f"{other.files[0]} admits IPv{family}, and no IPv{family} ruleset was given for {side.files[0]}",
+                        f"{names[id(other)]} admits IPv{family}, and no IPv{family} ruleset was given for {names[id(side)]}",
                         "give it too (--with-a, --with-b), or --other-family same if both families are filtered alike",
                         file=other.files[0],
                     )
@@ -275,7 +342,7 @@ def _findings(
         told = f" ({counted(rules)}: {lines_of(rules, decision.frames)})" if rules else ""
         yield Finding(
             "N2P509",
-            f"what the same rules leave undecided on both sides is taken to be the same{told}",
+            f"what both sides leave undecided in the same way is no difference{told}",
             remedy("N2P509"),
             tuple(rules),
             file="" if rules else before.files[0],

@@ -20,12 +20,13 @@ from typing import Any
 
 import yaml
 
-from ipt2np.cni.manifests import LOADER
-from ipt2np.errors import InputError, Location, Problem
+from ipt2np.cni.manifests import DEEPEST, LOADER, too_deep
+from ipt2np.errors import InputError, Location, Problem, UsageError
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
+from ipt2np.text import as_bytes
 
-_DIGEST = re.compile(r"[0-9a-f]{16}")
+DIGEST = re.compile(r"[0-9a-f]{16}")
 _FIELDS = ("digest", "what", "reason", "author", "expires")
 _REQUIRED = ("digest", "reason", "author")
 _EXPECTED = "accepted: a list of entries with digest, reason, author (ipt2np accept writes them)"
@@ -33,6 +34,9 @@ HEADER = (
     "# Differences and findings that reviewers have accepted. Written by ipt2np accept, read by --accept.\n"
 )
 LONGEST = 2000
+"""Characters of one text."""
+ABOUT_ENTRIES = ("N2P507", "N2P508")
+"""Findings on entries themselves: nobody can accept those."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,10 @@ def parse_signoffs(data: bytes, file: str) -> tuple[SignOff, ...]:
     """The entries of a file. InputError with file:line of every fault."""
     try:
         text = data.decode("utf-8-sig")
+        deep = too_deep(text)
+        if deep is not None:
+            place = Location(file, deep[0] + 1, deep[1] + 1)
+            raise InputError([Problem(place, "", f"nests deeper than {DEEPEST} levels", _EXPECTED)])
         loader = LOADER(text)
         try:
             node = loader.get_single_node()
@@ -122,7 +130,10 @@ def parse_signoffs(data: bytes, file: str) -> tuple[SignOff, ...]:
         mark = error.problem_mark
         place = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
         raise InputError([Problem(place, "", f"is no YAML: {error.problem}", _EXPECTED)]) from None
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError as error:
+        place = Location(file, data.count(b"\n", 0, error.start) + 1)
+        raise InputError([Problem(place, "", "is no UTF-8", _EXPECTED)]) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError([Problem(Location(file), "", f"is no YAML: {error}", _EXPECTED)]) from None
     if node is None:
         return ()
@@ -144,10 +155,14 @@ def _entries(node: yaml.Node, file: str, problems: list[Problem]) -> Sequence[ya
         key, value = node.value[0]
         if key.value == "accepted" and isinstance(value, yaml.SequenceNode):
             return list(value.value)
-        if key.value == "accepted" and value.tag == "tag:yaml.org,2002:null":
+        if key.value == "accepted" and _is_null(value):
             return []
     problems.append(_at(node, file, "is no list of what was accepted"))
     return []
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return bool(node.tag == "tag:yaml.org,2002:null")
 
 
 def _entry(node: yaml.Node, file: str, problems: list[Problem]) -> SignOff | None:
@@ -158,16 +173,17 @@ def _entry(node: yaml.Node, file: str, problems: list[Problem]) -> SignOff | Non
     values: dict[str, str] = {}
     for key, value in node.value:
         if key.value not in _FIELDS or key.value in values:
-            problems.append(_at(key, file, f"{key.value!r} does not belong here", ", ".join(_FIELDS)))
+            named = repr(key.value) if isinstance(key, yaml.ScalarNode) else "this key"
+            problems.append(_at(key, file, f"{named} does not belong here", ", ".join(_FIELDS)))
         elif not isinstance(value, yaml.ScalarNode) or len(value.value) > LONGEST:
             problems.append(_at(value, file, f"{key.value} is no short text", "one text"))
         else:
-            values[key.value] = value.value.strip()
+            values[key.value] = "" if _is_null(value) else value.value.strip()
     for name in _REQUIRED:
         if not values.get(name):
             problems.append(_at(node, file, f"the entry has no {name}"))
     digest, expires = values.get("digest", ""), values.get("expires")
-    if digest and not _DIGEST.fullmatch(digest):
+    if digest and not DIGEST.fullmatch(digest):
         problems.append(
             _at(node, file, f"{digest!r} is no digest", "16 hexadecimal digits, as a report has them")
         )
@@ -183,6 +199,24 @@ def _entry(node: yaml.Node, file: str, problems: list[Problem]) -> SignOff | Non
     return SignOff(
         digest, values["reason"], values["author"], day, values.get("what", ""), Location(file, line)
     )
+
+
+def signed(reason: str, author: str, expires: datetime.date | None) -> SignOff:
+    """An entry for any digest. UsageError where the file could not hold what was given."""
+    for option, text in (("--reason", reason), ("--author", author)):
+        if len(text) > LONGEST:
+            raise UsageError(f"{option}: {len(text)} characters, at most {LONGEST} go in an entry")
+    return SignOff("", _storable(reason), _storable(author), expires)
+
+
+def shortened(what: str) -> str:
+    """What is accepted, as long as an entry may have it."""
+    return _storable(what if len(what) <= LONGEST else what[: LONGEST - 1] + "…")
+
+
+def _storable(text: str) -> str:
+    """``text`` with what UTF-8 cannot hold replaced, and all its line breaks the same: YAML knows more of them."""
+    return "\n".join(as_bytes(text).decode("utf-8", "replace").splitlines()).strip()
 
 
 def written(entries: Iterable[SignOff]) -> str:

@@ -99,6 +99,8 @@ class Decision:
     facts: Facts
     interfaces: Interfaces | None = None
     """The labels of input interfaces where packets are told apart by them; None where they are not."""
+    wire: PacketMap | None = None
+    """Connections to outcomes over all fields, as they come in; only where decisions are to be compared."""
 
     @cached_property
     def rules(self) -> Mapping[int, Rule]:
@@ -169,13 +171,15 @@ def decide(
     same_for_other_family: bool = False,
     by_interface: bool = False,
     space: PacketSpace | None = None,
+    beside: Sequence[Ruleset] | None = None,
 ) -> Decision:
     """Decide one host: at most one ruleset for each family, rules numbered apart.
 
     ``also`` are rulesets that are loaded on the same host beside them (the other iptables backend): packets must
     be accepted by all of their family. With ``same_for_other_family`` a single family's rulesets also stand for
     the other one; rules that name addresses of the given family then match none of the other's packets. With
-    ``by_interface`` the input interface stays, for policies that know it. Decisions that share a ``space`` can be compared.
+    ``by_interface`` the input interface stays, for policies that know it. Decisions that share a ``space`` can be compared;
+    what they leave undecided only where each has the other's rulesets ``beside`` it (none for policies).
     Raises UsageError where facts contradict each other or the families.
     """
     assumptions, facts = assumptions or Assumptions(), facts or Facts()
@@ -194,9 +198,9 @@ def decide(
     if same_for_other_family and len(by_family) == 1:
         only = next(iter(by_family.values()))
         by_family = dict.fromkeys((4, 6), only)
-    space, outcomes = space or PacketSpace(), Outcomes()
+    space, outcomes = space or PacketSpace(), Outcomes(keeping=beside is not None)
     ipsets = facts.counted_ipsets
-    interfaces = Interfaces.of([*_patterns(every, ipsets), *facts.names])
+    interfaces = Interfaces.of([*_patterns((*every, *(beside or ())), ipsets), *facts.names])
     if len(interfaces.names) > LABELS:
         raise UsageError(f"more than {LABELS} different interface names")
     left_out = recognise(every).bans if facts.drop_transient else frozenset()
@@ -205,6 +209,7 @@ def decide(
     changed |= {each.name for name in changed for each in with_members(ipsets, name)}
     sides: list[Side] = []
     connections, judged = space.constant(IMPOSSIBLE), space.nothing
+    on_wire = connections
     first_policy = 1 + max((rule.number for ruleset in every for rule in ruleset.rules), default=0)
     for family in sorted(by_family):
         of_family = by_family[family]
@@ -245,6 +250,7 @@ def decide(
             half: _all_accept(space, outcomes, [side.walks[half].outcome for side in mine]) for half in Half
         }
         wire = _connections(space, outcomes, halves).within(can_exist.packets, IMPOSSIBLE)
+        on_wire = wire.over(space.family(family), on_wire) if beside is not None else on_wire
         direct = assumptions["port-mapping"] != "mapped"
         on_host = local(wire, mine[0].mappings, outcomes, direct=direct)
         projected = (
@@ -259,7 +265,17 @@ def decide(
         judged |= seen & opening(view) & _ports_given(space) & nameable
     labels = interfaces if by_interface else None
     return Decision(
-        space, outcomes, every, tuple(sides), connections, judged, policies, assumptions, facts, labels
+        space,
+        outcomes,
+        every,
+        tuple(sides),
+        connections,
+        judged,
+        policies,
+        assumptions,
+        facts,
+        labels,
+        None if beside is None else on_wire,
     )
 
 

@@ -9,8 +9,10 @@ number, without recursion, however long a ruleset is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from enum import IntEnum, IntFlag
+
+from ipt2np.semantics.functions import FALSE, TRUE, Functions, TooManySteps
 
 
 class Can(IntFlag):
@@ -53,6 +55,26 @@ CONNTRACK = -3
 WAYS = -4
 """The cause of a fork between wire ports that nat leads to the same local port."""
 
+_PROJECTIONS = (INTERFACE, ADDRESS, WAYS)
+"""Causes that stand for a field that was left out: which part belongs to which of its values is not kept."""
+
+
+class Asked(IntEnum):
+    """What a fork's cause was asked, so that the answers lead to its parts."""
+
+    MATCH = 0
+    """Whether the rule's matches hold, or the fact that the cause stands for: the first part where it is so."""
+    TARGET = 1
+    """What the rule's target does."""
+    TARGET_AGAIN = 2
+    """The same, of what is left."""
+    VARIOUS = 3
+    """Nothing that one answer would settle."""
+
+
+Condition = Callable[[int, Asked, bool], tuple[Hashable, ...]]
+"""Cause, what it was asked, and whether of later packets, to what must all be so; nothing where that cannot be said."""
+
 _CAN = {_Kind.ACCEPT: Can.ACCEPT, _Kind.DIVERT: Can.DIVERT, _Kind.UNKNOWN: Can.ACCEPT | Can.DROP | Can.DIVERT}
 
 
@@ -60,9 +82,13 @@ class Outcomes:
     """The table of outcomes of one conversion.
 
     Deciders are numbers: a rule's own, or that of a built-in policy. States are numbers of walk states.
+    With ``keeping``, forks keep all their causes and which part is which, as ``functions`` needs it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeping: bool = False) -> None:
+        self.keeping = keeping
+        self._asked: dict[int, Asked] = {}
+        """What the causes of kept forks were asked."""
         self._kind: list[_Kind] = [_Kind.IMPOSSIBLE]
         self._parts: list[tuple[int, int, int]] = [(0, 0, 0)]
         """Decider, state and nothing for a leaf; cause and two parts for EITHER; decider and part for VIA."""
@@ -105,17 +131,19 @@ class Outcomes:
         """Back to the calling chain in walk state ``state``."""
         return self._intern(_Kind.RETURN, state, 0, 0, Can.NOTHING, frozenset({state}), frozenset())
 
-    def either(self, cause: int, x: int, y: int) -> int:
+    def either(self, cause: int, x: int, y: int, asked: Asked = Asked.MATCH) -> int:
         """One of two; ``cause`` is the rule whose match is undecided, or INTERFACE or ADDRESS."""
         if x in (y, IMPOSSIBLE):
             return y
         if y == IMPOSSIBLE:
             return x
-        for whole, part in ((x, y), (y, x)):
-            if self._kind[whole] is _Kind.EITHER and part in self._parts[whole][1:]:
-                return whole
-        x, y = min(x, y), max(x, y)
-        return self._intern(
+        kept = self.keeping and cause not in _PROJECTIONS
+        if not kept:
+            for whole, part in ((x, y), (y, x)):
+                if self._kind[whole] is _Kind.EITHER and part in self._parts[whole][1:]:
+                    return whole
+            x, y = min(x, y), max(x, y)
+        result = self._intern(
             _Kind.EITHER,
             cause,
             x,
@@ -124,6 +152,9 @@ class Outcomes:
             self._returns[x] | self._returns[y],
             self._passes[x] | self._passes[y],
         )
+        if kept and self._asked.setdefault(result, asked) is not asked:
+            self._asked[result] = Asked.VARIOUS
+        return result
 
     def via(self, decider: int, then: int) -> int:
         """Accepted by ``decider`` at one hook, then ``then`` at the hooks behind it."""
@@ -133,7 +164,10 @@ class Outcomes:
 
     def both(self, first: int, later: int) -> int:
         """A connection: accepted where its first and its later packets are."""
-        if first == later or IMPOSSIBLE in (first, later) or not self.can[first] & Can.ACCEPT:
+        if IMPOSSIBLE in (first, later) or not self.can[first] & Can.ACCEPT:
+            return first
+        # What is open may be settled otherwise for later packets.
+        if first == later and (not self.keeping or self.only(first, Can.ACCEPT)):
             return first
         can = (self.can[first] | self.can[later]) & Can.REFUSE
         if self.can[first] & self.can[later] & Can.ACCEPT:
@@ -187,7 +221,8 @@ class Outcomes:
             if not needs(outcome):
                 result[outcome] = outcome
             elif kind is _Kind.EITHER:
-                result[outcome] = self.either(a, result[b], result[c])
+                asked = self._asked.get(outcome, Asked.MATCH)
+                result[outcome] = self.either(a, result[b], result[c], asked)
             elif kind is _Kind.VIA:
                 result[outcome] = self.via(a, result[b])
             else:
@@ -296,27 +331,75 @@ class Outcomes:
             found[outcome] = labels
         return found
 
-    def forms(
-        self, outcomes: Iterable[int], label_of: Callable[[int], str], known: dict[tuple[object, ...], int]
-    ) -> dict[int, int]:
-        """For each outcome the number of its form: the same for outcomes that equal causes fork into equal parts.
+    def functions(
+        self, outcomes: Iterable[int], condition: Condition, known: Functions
+    ) -> dict[int, int | None]:
+        """Under which conditions each outcome is an accept: its number in ``known``, None where that cannot be said.
 
-        ``label_of`` says what makes deciders and causes equal; ``known`` is shared by the tables that are compared.
+        The outcomes must be those of a table that keeps forks. Later packets have conditions of their own.
         """
-        found: dict[int, int] = {}
-        for outcome in self._tree(outcomes):
-            kind, parts = self._kind[outcome], self._parts[outcome]
-            below = tuple(sorted(found[child] for child in self._children(outcome)))
-            if kind is _Kind.BOTH:
-                key: tuple[object, ...] = (kind, tuple(found[child] for child in self._children(outcome)))
-            elif kind is _Kind.VIA:
-                found[outcome] = below[0]
-                continue
-            else:
-                labelled = kind not in (_Kind.IMPOSSIBLE, _Kind.RETURN)
-                key = (kind, label_of(parts[0]) if labelled else "", int(self.can[outcome]), below)
-            found[outcome] = known.setdefault(key, len(known))
-        return found
+        roots = [(outcome, False) for outcome in dict.fromkeys(outcomes)]
+        needed = set(roots)
+        pending = list(roots)
+        while pending:
+            outcome, later = pending.pop()
+            kind = self._kind[outcome]
+            for place, child in enumerate(self._children(outcome)):
+                part = (child, later or (kind is _Kind.BOTH and place == 1))
+                if part not in needed:
+                    needed.add(part)
+                    pending.append(part)
+        # Rules at the top have the highest numbers: they get the first places in the order of conditions.
+        ordered = sorted(needed)
+        places = {each: self._condition(*each, condition, known) for each in reversed(ordered)}
+        found: dict[tuple[int, bool], int | None] = {}
+        for each in ordered:
+            try:
+                found[each] = self._function(*each, places[each], found, known)
+            except TooManySteps:
+                found[each] = None
+        return {outcome: found[outcome, False] for outcome, _ in roots}
+
+    def _condition(
+        self, outcome: int, later: bool, condition: Condition, known: Functions
+    ) -> tuple[int, ...]:
+        """The places of what an outcome hangs on by itself; none where that cannot be said."""
+        kind, cause = self._kind[outcome], self._parts[outcome][0]
+        if kind is _Kind.UNKNOWN:
+            asked = Asked.TARGET
+        elif kind is _Kind.EITHER and cause not in _PROJECTIONS:
+            asked = self._asked.get(outcome, Asked.VARIOUS)
+        else:
+            return ()
+        named = () if asked is Asked.VARIOUS else condition(cause, asked, later)
+        return tuple(known.place((kind, each, asked, later), later=later) for each in named)
+
+    def _function(
+        self,
+        outcome: int,
+        later: bool,
+        places: tuple[int, ...],
+        found: Mapping[tuple[int, bool], int | None],
+        known: Functions,
+    ) -> int | None:
+        kind, (a, b, c) = self._kind[outcome], self._parts[outcome]
+        if kind is _Kind.ACCEPT:
+            return TRUE
+        if kind in (_Kind.DENY, _Kind.DIVERT):
+            return FALSE
+        if kind is _Kind.UNKNOWN:
+            return known.choice(places, TRUE, FALSE) if places else None
+        if kind is _Kind.VIA:
+            return found[b, later]
+        if kind is _Kind.EITHER:
+            yes, no = found[b, later], found[c, later]
+            if yes is not None and yes == no:
+                return yes
+            return known.choice(places, yes, no) if places and yes is not None and no is not None else None
+        if kind is _Kind.BOTH:
+            first, rest = found[a, later], found[b, True]
+            return None if first is None or rest is None else known.both(first, rest)
+        return None
 
     def only(self, outcome: int, what: Can) -> bool:
         """True where the outcome is ``what`` and can be nothing else."""

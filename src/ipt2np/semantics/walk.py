@@ -26,7 +26,7 @@ from ipt2np.rules.model import Chain, Clause, Jump, MatchUse, Rule, Ruleset, Tar
 from ipt2np.rules.unread import why_unread
 from ipt2np.semantics.answers import unseen
 from ipt2np.semantics.nat import Rewriting, before, behind, image, rewritings
-from ipt2np.semantics.outcomes import CONNTRACK, Can, Outcomes
+from ipt2np.semantics.outcomes import CONNTRACK, Asked, Can, Outcomes
 from ipt2np.semantics.states import (
     INPUT_PATH,
     MOST_TRACED,
@@ -45,6 +45,8 @@ _BEHIND_NAT = frozenset(INPUT_PATH[INPUT_PATH.index(NAT_HOOK) + 1 :])
 SOURCE_NAT = ("SNAT", "MASQUERADE", "NETMAP")
 """Targets that change sources in nat INPUT."""
 
+_Seen = tuple[Half, bool, Marks | None, Rewrite | None, bool]
+"""What a rule's meaning hangs on: half, tracked, marks where they are tested, what nat has done, whether that is merged."""
 Summaries = dict[tuple[ChainKey, ChainKey], dict[int, PacketMap]]
 """Base chain and chain below it, to the chain's map for each state."""
 
@@ -134,7 +136,7 @@ class Walker:
         self.tracking = any(needs_tracking(rule) for rule in ruleset.rules)
         self.states: list[State] = []
         self._numbers: dict[State, int] = {}
-        self._meanings: dict[int, dict[tuple[object, ...], Meaning]] = {}
+        self._meanings: dict[int, dict[_Seen, Meaning]] = {}
         self._marked = {
             rule.number
             for key in self.order
@@ -290,6 +292,21 @@ class Walker:
             return result & view.assumed("transient", view.never(), why)
         return result
 
+    def undecided_uses(self, rule: Rule) -> list[MatchUse]:
+        """The rule's matches of which not all is decided, in some half and walk state in which it was asked."""
+        found: dict[MatchUse, None] = {}
+        for half, tracked, marks, nat, merged in self._meanings.get(rule.number, ()):
+            packet, connection = (UNKNOWN, UNKNOWN) if marks is None else (marks.packet, marks.connection)
+            state = State(tracked, packet, connection, nat)
+            view = self._view(half, state, rule.table, merged)
+            for use in rule.matches:
+                meaning = use.extension.meaning(use.clauses, view)
+                if nat is not None and not use.extension.tests_rewriting(use.clauses):
+                    meaning = behind(view, nat, meaning)
+                if not meaning.exact:
+                    found[use] = None
+        return list(found) or list(rule.matches)
+
     def connected(self, state: State) -> PacketSet:
         """Packets that have a connection in a state."""
         return has_connection(self._view(Half.FIRST, state, "filter"))
@@ -341,7 +358,9 @@ class Walker:
         cause = self.elsewhere.untracks
         for other in others:
             assert cause is not None
-            first = self.space.combine(lambda v: self.outcomes.either(cause, v[0], v[1]), first, other)
+            first = self.space.combine(
+                lambda v: self.outcomes.either(cause, v[0], v[1], Asked.VARIOUS), first, other
+            )
         return first
 
     def follows(self, end: State | None) -> tuple[State, ...]:
@@ -374,7 +393,9 @@ class Walker:
             self.unseen.append((rule, packets & tracked))
             outcome = outcome.revised(
                 packets & tracked,
-                lambda value, cause=cause, unknown=unknown: self.outcomes.either(cause, value, unknown),  # type: ignore[misc]
+                lambda value, cause=cause, unknown=unknown: self.outcomes.either(  # type: ignore[misc]
+                    cause, value, unknown, Asked.VARIOUS
+                ),
             )
         return outcome
 
@@ -389,7 +410,7 @@ class Walker:
             return outcome
         unknown = self.outcomes.unknown(cause)
         return outcome.revised(
-            self.space.everything, lambda value: self.outcomes.either(cause, unknown, value)
+            self.space.everything, lambda value: self.outcomes.either(cause, unknown, value, Asked.VARIOUS)
         )
 
     def _later(self, first: PacketMap) -> tuple[Run, dict[int, State]]:
@@ -442,10 +463,10 @@ class Walker:
             mine = {place[follows[end]] for end in outcomes.passes(values[0])} or {place[self._plain]}
             result, *others = [values[number] for number in sorted(mine)]
             for other in others:
-                result = outcomes.either(outcomes.fork(values[0]), result, other)
+                result = outcomes.either(outcomes.fork(values[0]), result, other, Asked.VARIOUS)
             # Nor can anybody say what the connection's later packets meet where that is so of its first.
             for decider in sorted(outcomes.unknowns(values[0])):
-                result = outcomes.either(decider, result, outcomes.unknown(decider))
+                result = outcomes.either(decider, result, outcomes.unknown(decider), Asked.VARIOUS)
             return result
 
         picked = self.space.combine(chosen, first, *(later.outcome[start] for start in starts))
@@ -453,7 +474,9 @@ class Walker:
         if cause is None:
             return picked
         untracked = later.outcome[self._plain.untracked()]
-        return self.space.combine(lambda v: outcomes.either(cause, v[0], v[1]), picked, untracked)
+        return self.space.combine(
+            lambda v: outcomes.either(cause, v[0], v[1], Asked.VARIOUS), picked, untracked
+        )
 
     def _coming(self, follows: Mapping[int, State], first: PacketMap) -> dict[State, PacketSet]:
         """The later packets that begin the path in each state; those of the host's own connections in the plain one."""
@@ -596,14 +619,16 @@ class Walker:
         if effect is Effect.UNKNOWN:
             onward = flow.behind(base, rule, state)
             there = self.number(onward)
-            unknown = outcomes.either(number, outcomes.unknown(number), outcomes.returned(there))
+            unknown = outcomes.either(
+                number, outcomes.unknown(number), outcomes.returned(there), Asked.TARGET_AGAIN
+            )
             return after.get(there, after[here]).revised(
-                space.everything, lambda value: outcomes.either(number, unknown, value)
+                space.everything, lambda value: outcomes.either(number, unknown, value, Asked.TARGET)
             )
         if effect is Effect.PROXY and not flow.first:
             diverted = outcomes.divert(number)
             return after[here].revised(
-                space.everything, lambda value: outcomes.either(number, diverted, value)
+                space.everything, lambda value: outcomes.either(number, diverted, value, Asked.TARGET)
             )
         return space.constant(
             {
@@ -613,7 +638,7 @@ class Walker:
                 Effect.DIVERT: outcomes.divert(number),
                 Effect.PROXY: outcomes.divert(number),
                 Effect.MAY_DIVERT: outcomes.either(
-                    number, outcomes.accept(number, here), outcomes.divert(number)
+                    number, outcomes.accept(number, here), outcomes.divert(number), Asked.TARGET
                 ),
                 Effect.RETURN: outcomes.returned(here),
             }[effect]
@@ -627,7 +652,7 @@ class Walker:
         if found.rewrite is None:
             return forwarded if found.forwards else outcomes.unknown(number)
         onward = outcomes.accept(number, self.number(flow.rewritten(state, found.rewrite)))
-        return outcomes.either(number, onward, forwarded) if found.forwards else onward
+        return outcomes.either(number, onward, forwarded, Asked.TARGET) if found.forwards else onward
 
     def _base(self, base: ChainKey, flow: Flow, summaries: Summaries) -> dict[int, PacketMap]:
         """A base chain's outcome by walk state: what returns meets the built-in policy."""
@@ -664,7 +689,7 @@ class Walker:
         """What a built-in policy says of a packet; either where the file's line could not be read."""
         passing, denied = self.outcomes.accept(decider, state), self.outcomes.deny(decider, Can.DROP)
         if policy is None:
-            return self.outcomes.either(decider, passing, denied)
+            return self.outcomes.either(decider, passing, denied, Asked.VARIOUS)
         return passing if policy == "ACCEPT" else denied
 
     def _onward(
@@ -711,7 +736,7 @@ class Walker:
         outcomes = self.outcomes
         ends = {state for value in outcome.values() for state in outcomes.passes(value)}
         renamed = {end: self.number(self.states[end]._replace(nat=rewrite)) for end in sorted(ends)}
-        restated = before(outcome, rewrite, lambda a, b: outcomes.either(rewrite.rule, a, b))
+        restated = before(outcome, rewrite, lambda a, b: outcomes.either(rewrite.rule, a, b, Asked.VARIOUS))
         return restated.revised(self.space.everything, lambda value: outcomes.restated(value, renamed))
 
     def stages(self) -> PacketMap:

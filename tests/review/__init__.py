@@ -1,0 +1,1 @@
+"""Tests of what reviewers meet: verify, diff, accept."""
