@@ -175,7 +175,7 @@ def _unknown_families(
     for family in (4, 6):
         if family in decision.families:
             continue
-        of_family = decision.space.family(family)
+        of_family = decision.unspoken & decision.space.family(family)
         parts = {
             name: readings[name].admits & of_family & classes[name]
             for name in SOURCE_CLASSES

@@ -1,0 +1,96 @@
+"""Policies that exist against a ruleset: the library and the command, policies written by hand, and bad input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ipt2np import Identity, Options
+from ipt2np.policies.loading import checked
+from ipt2np.policies.manifest import manifests_of
+from ipt2np.reporting.verificationreport import verification_report
+from ipt2np.review.verification import verify
+from tests.dumps import dump, parsed
+
+
+def policy(*rules: str, name: str = "web", selector: str = "{matchLabels: {app: web}}") -> str:
+    """A NetworkPolicy with its rules in flow style, one a line."""
+    lines = [
+        "apiVersion: networking.k8s.io/v1",
+        "kind: NetworkPolicy",
+        f"metadata: {{name: {name}, namespace: shop}}",
+        f"spec: {{podSelector: {selector}, policyTypes: [Ingress]}}",
+    ]
+    if rules:
+        lines[-1] = f"spec:\n  podSelector: {selector}\n  policyTypes: [Ingress]\n  ingress:"
+    return "\n".join([*lines, *(f"    - {rule}" for rule in rules)]) + "\n"
+
+
+def report(
+    text: str,
+    *rules: str,
+    family: int = 4,
+    cni: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Mapping[str, Any]:
+    """The report on policies against a ruleset of INPUT rules."""
+    policies = checked(manifests_of(text, "policy.yaml"), (), cni, "shop")
+    options = Options(identity=Identity("web", "shop", labels or {"app": "web"}), **more)
+    return verification_report(verify([parsed(dump(*rules), family)], policies, options), "test").data
+
+
+def told(
+    data: Mapping[str, Any], source_class: str = "external"
+) -> list[tuple[str, str, str, Sequence[str]]]:
+    """Effect, protocol, ports and sources of each difference."""
+    return [
+        (each["effect"], each["protocol"], each.get("ports", ""), each["source"])
+        for each in data["proof"]["differences"]
+        if each["source_class"] == source_class
+    ]
+
+
+SSH = "-A INPUT -s 10.0.0.0/8 -p tcp -m tcp --dport 22 -j ACCEPT"
+SSH6 = "-A INPUT -s 2001:db8::/32 -p tcp -m tcp --dport 22 -j ACCEPT"
+
+
+# -- a family that no ruleset is about -----------------------------------------------------------------------
+
+
+def test_what_is_opened_of_an_unknown_family_is_told_by_its_own_sources() -> None:
+    data = report(
+        policy(
+            "{from: [{ipBlock: {cidr: 2001:db8::/32}}, {ipBlock: {cidr: 198.51.100.0/24}}], ports: [{port: 22}]}"
+        ),
+        SSH6,
+        family=6,
+    )
+    assert told(data) == [("opens", "tcp", "22", ["198.51.100.0/24"])]
+    (difference,) = [each for each in data["proof"]["differences"] if each["source_class"] == "external"]
+    assert difference["witness"]["source"] == "198.51.100.0"
+    assert not difference["certain"]
+    assert difference["findings"] == ["N2P503"]
+
+
+def test_a_witness_of_an_unknown_family_is_a_packet_that_can_be() -> None:
+    data = report(policy("{}"), SSH6, family=6)
+    witnesses = [
+        each["witness"]
+        for each in data["proof"]["differences"]
+        if each["findings"] == ["N2P503"] and each["source_class"] == "external"
+    ]
+    assert {witness["source"] for witness in witnesses} == {"0.0.0.1"}
+    assert {witness.get("port") for witness in witnesses} <= {1, None}
+
+
+def test_sources_that_no_packet_has_open_nothing_of_an_unknown_family() -> None:
+    data = report(
+        policy(
+            "{from: [{ipBlock: {cidr: 2001:db8::/32}}, {ipBlock: {cidr: 127.0.0.0/8}}], ports: [{port: 22}]}"
+        ),
+        SSH6,
+        family=6,
+    )
+    assert data["proof"]["verdict"] == "equal"
+    assert "N2P503" not in {each["code"] for each in data["findings"]}
