@@ -94,3 +94,38 @@ def test_sources_that_no_packet_has_open_nothing_of_an_unknown_family() -> None:
     )
     assert data["proof"]["verdict"] == "equal"
     assert "N2P503" not in {each["code"] for each in data["findings"]}
+
+
+# -- who is behind a difference ------------------------------------------------------------------------------
+
+
+def calico(*rules: str, kind: str = "NetworkPolicy", name: str = "web", spec: str = "") -> str:
+    """A policy of Calico's with its rules in flow style, one a line."""
+    space = ", namespace: shop" if kind == "NetworkPolicy" else ""
+    lines = [
+        "apiVersion: projectcalico.org/v3",
+        f"kind: {kind}",
+        f"metadata: {{name: {name}{space}}}",
+        "spec:",
+        "  selector: app == 'web'",
+        "  types: [Ingress]",
+        *([f"  {spec}"] if spec else []),
+        "  ingress:",
+    ]
+    return "\n".join([*lines, *(f"    - {rule}" for rule in rules)]) + "\n"
+
+
+def test_a_rule_that_passes_packets_on_is_behind_what_is_let_in() -> None:
+    data = report(
+        calico(
+            "{action: Pass, ipVersion: 4, protocol: SCTP, source: {nets: [172.16.0.0/12]}}",
+            "{action: Allow, ipVersion: 4, protocol: TCP, source: {nets: [10.0.0.0/8]}, destination: {ports: [22]}}",
+        ),
+        SSH,
+        cni="calico",
+    )
+    (difference,) = [each for each in data["proof"]["differences"] if each["source_class"] == "external"]
+    assert (difference["effect"], difference["protocol"]) == ("opens", "sctp")
+    assert difference["pointers"] == ["NetworkPolicy/shop/web#/spec/ingress/0"]
+    (finding,) = [each for each in data["findings"] if each["code"] == "N2P502"]
+    assert finding["message"].endswith("passed on by policy.yaml:8")

@@ -6,7 +6,7 @@ has to be written twice, and a rule's packets are those of the same code that re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +118,11 @@ def policy_rules(
                 if any(matches.values()):
                     found.append(PolicyRule(manifest, path, listing.action(rule), matches))
     return tuple(found)
+
+
+def acting(rules: Iterable[PolicyRule], action: str) -> tuple[PolicyRule, ...]:
+    """The rules that may be why packets are let in (``allow``) or kept out (``deny``): passing on can lead to both."""
+    return tuple(each for each in rules if each.action in (action, "pass"))
 
 
 def is_policy(each: Object) -> bool:
