@@ -129,3 +129,111 @@ def test_a_rule_that_passes_packets_on_is_behind_what_is_let_in() -> None:
     assert difference["pointers"] == ["NetworkPolicy/shop/web#/spec/ingress/0"]
     (finding,) = [each for each in data["findings"] if each["code"] == "N2P502"]
     assert finding["message"].endswith("passed on by policy.yaml:8")
+
+
+def test_rules_of_a_tier_that_ends_with_pass_are_behind_what_they_admit() -> None:
+    data = report(
+        "apiVersion: projectcalico.org/v3\nkind: Tier\nmetadata: {name: admins}\n"
+        "spec: {order: 100, defaultAction: Pass}\n---\n"
+        + calico(
+            "{action: Allow, ipVersion: 4, protocol: TCP, source: {nets: [10.0.0.0/8]}, destination: {ports: [22, 23]}}",
+            spec="tier: admins",
+        )
+        + "---\n"
+        + calico(
+            "{action: Deny, ipVersion: 4, protocol: UDP, destination: {ports: [53]}}",
+            kind="GlobalNetworkPolicy",
+            name="rest",
+        ),
+        SSH,
+        cni="calico",
+    )
+    (difference,) = [each for each in data["proof"]["differences"] if each["source_class"] == "external"]
+    assert (difference["effect"], difference["ports"]) == ("opens", "23")
+    assert difference["pointers"] == ["NetworkPolicy/shop/web#/spec/ingress/0"]
+
+
+def test_ingress_rules_of_a_policy_for_egress_are_behind_nothing() -> None:
+    egress = policy("{ports: [{port: 23}]}", name="out").replace("[Ingress]", "[Egress]")
+    data = report(
+        policy("{from: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 22}, {port: 23}]}") + "---\n" + egress,
+        SSH,
+    )
+    (difference,) = [each for each in data["proof"]["differences"] if each["source_class"] == "external"]
+    assert difference["pointers"] == ["NetworkPolicy/shop/web#/spec/ingress/0"]
+    assert list(data["places"]) == ["NetworkPolicy/shop/web#/spec/ingress/0"]
+    assert "N2P505" in {each["code"] for each in data["findings"]}
+
+
+def test_rules_on_one_line_are_named_by_it_once() -> None:
+    text = (
+        policy("{ports: [{port: 22}]}")
+        .replace("    - {ports", "    [{ports: [{port: 22}]}, {ports")
+        .replace("}]}\n", "}]}]\n")
+    )
+    data = report(text, SSH)
+    (finding,) = [each for each in data["findings"] if each["code"] == "N2P502"]
+    assert finding["message"].endswith("admitted by policy.yaml:8")
+    assert len(finding["pointers"]) == 2
+
+
+# -- policies of several kinds, adding up --------------------------------------------------------------------
+
+
+def test_policies_of_kubernetes_stand_beside_those_of_calico() -> None:
+    data = report(
+        policy("{from: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 22}]}", name="ssh")
+        + "---\n"
+        + calico(
+            "{action: Deny, ipVersion: 4, protocol: TCP, source: {nets: [10.1.0.0/16]}}", spec="order: 5"
+        ),
+        SSH,
+        cni="calico",
+    )
+    assert told(data) == [("closes", "tcp", "22", ["10.1.0.0/16"])]
+    (difference,) = [each for each in data["proof"]["differences"] if each["source_class"] == "external"]
+    assert difference["pointers"] == ["NetworkPolicy/shop/web#/spec/ingress/0"]
+
+
+def test_rules_of_several_objects_add_up() -> None:
+    one = policy("{from: [{ipBlock: {cidr: 10.0.0.0/9}}], ports: [{port: 22}]}", name="one")
+    two = policy("{from: [{ipBlock: {cidr: 10.128.0.0/9}}], ports: [{port: 22}]}", name="two", selector="{}")
+    assert report(one + "---\n" + two, SSH)["proof"]["verdict"] == "equal"
+    assert told(report(one, SSH)) == [("closes", "tcp", "22", ["10.128.0.0/9"])]
+
+
+CILIUM = """apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: web, namespace: shop}
+specs:
+  - endpointSelector: {matchLabels: {app: web}}
+    ingress:
+      - fromCIDR: [10.0.0.0/8]
+        toPorts: [{ports: [{port: "22", protocol: TCP}]}]
+  - endpointSelector: {matchLabels: {app: web}}
+    enableDefaultDeny: {ingress: false}
+    ingressDeny:
+      - fromCIDRSet: [{cidr: 10.1.0.0/16, except: [10.1.2.0/24]}]
+"""
+
+
+def test_what_a_spec_of_several_denies_is_behind_what_it_closes() -> None:
+    data = report(CILIUM, SSH, cni="cilium")
+    (difference,) = [each for each in data["proof"]["differences"] if each["source_class"] == "external"]
+    assert difference["effect"] == "closes"
+    assert difference["pointers"] == ["CiliumNetworkPolicy/shop/web#/specs/1/ingressDeny/0"]
+    assert data["places"][difference["pointers"][0]] == {"file": "policy.yaml", "line": 12, "end": 12}
+    assert [each["line"] for each in difference["lines"]] == [5]
+
+
+def test_a_policy_without_default_deny_keeps_nothing_out() -> None:
+    text = CILIUM.replace("    enableDefaultDeny: {ingress: false}\n", "").partition("  - endpointSelector")[
+        0
+    ]
+    text += """  - endpointSelector: {matchLabels: {app: web}}
+    enableDefaultDeny: {ingress: false}
+    ingress: [{fromEntities: [world]}]
+"""
+    data = report(text, SSH, cni="cilium")
+    assert data["proof"]["verdict"] == "wider"
+    assert "N2P504" in {each["code"] for each in data["findings"]}

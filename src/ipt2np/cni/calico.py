@@ -34,6 +34,7 @@ from ipt2np.cni.fitting.objects import (
     size_of,
 )
 from ipt2np.cni.fitting.ordered import Logging, Order, Ordered, Step, ordered
+from ipt2np.cni.kinds import networkpolicy
 from ipt2np.cni.kinds.calico import VALIDATORS, read
 from ipt2np.cni.kubernetes import EVERYWHERE
 from ipt2np.findings import Finding
@@ -81,7 +82,7 @@ class Calico(Cni):
 
     name = "calico"
     template = "calico.yaml.j2"
-    kinds = VALIDATORS
+    kinds = {**VALIDATORS, **networkpolicy.VALIDATORS}
     platform = EVERYWHERE
     profile = Profile(
         "Calico, any dataplane, with its own policies",

@@ -154,8 +154,9 @@ def _finding(decision: Decision, cause: _Cause) -> Finding:
 def _by(cause: _Cause, opens: bool) -> str:
     if not cause.places:
         return "no rule of the policy does it alone" if opens else "no rule of the policy admits it"
-    shown = ", ".join(f"{file}:{line}" for file, line in cause.places[:3])
-    more = f" and {len(cause.places) - 3} more" if len(cause.places) > 3 else ""
+    places = list(dict.fromkeys(cause.places))
+    shown = ", ".join(f"{file}:{line}" for file, line in places[:3])
+    more = f" and {len(places) - 3} more" if len(places) > 3 else ""
     how = "passed on" if cause.passed else "admitted" if opens else "denied"
     return f"{how} by {shown}{more}"
 
