@@ -135,9 +135,7 @@ def small_case(rng: random.Random) -> Case:
 
 def cells(case: Case, objects: Iterable[dict[str, Any]]) -> Iterator[Packet]:
     """The first packet of every cell between the boundaries of the host, the cluster and the objects, sent from outside."""
-    values = [
-        value for each in objects for value in parts(each["spec"]) if not isinstance(value, dict | list)
-    ]
+    values = [value for each in objects for value in parts(each) if not isinstance(value, dict | list)]
     sources = _sources(case, values)
     ports, source_ports = _ports(case, values, "ports"), _ports(case, values, "source_ports")
     if not any(rule.source_ports for host in case.hosts for rules in host.chains.values() for rule in rules):

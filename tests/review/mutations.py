@@ -188,8 +188,14 @@ def _more_end(rng: random.Random, place: tuple[Any, Any]) -> bool:
     return end > int(low)
 
 
-def _other_number(key: str, values: tuple[int, ...]) -> Change:
-    def edit(rng: random.Random, each: dict[str, Any]) -> bool:
+def _messages(objects: Objects) -> list[tuple[dict[str, Any], str]]:
+    """(mapping, key) of every ICMP type."""
+    return [(each, key) for each in mappings(objects) for key in ("icmpType", "type") if key in each]
+
+
+def _other_number(values: tuple[int, ...]) -> Change:
+    def edit(rng: random.Random, place: tuple[dict[str, Any], str]) -> bool:
+        each, key = place
         others = [value for value in values if value != each[key]]
         each[key] = rng.choice(others)
         return True
@@ -466,8 +472,7 @@ CHANGES: Mapping[str, Kind] = {
     "an except less": Kind(_blocks_with_holes, _fewer_holes),
     "an except more": Kind(_blocks, _new_hole),
     "another protocol": Kind(_with("protocol"), _other_protocol),
-    "another ICMP type": Kind(_with("icmpType"), _other_number("icmpType", (8, 13, 15, 17, 128, 139))),
-    "another message": Kind(_with("type"), _other_number("type", (8, 13, 15, 17, 128, 139))),
+    "another ICMP type": Kind(_messages, _other_number((8, 13, 15, 17, 128, 139))),
     "a rule less": Kind(rule_lists, _rule_gone),
     "a rule twice": Kind(rule_lists, _rule_twice),
     "rules swapped": Kind(rule_lists, _rules_swapped),

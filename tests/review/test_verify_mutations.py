@@ -144,7 +144,7 @@ def test_every_kind_of_mutation_is_tried_and_most_change_the_meaning() -> None:
         counts += outcome(cni)
     kinds = {kind: counts["kind", kind] for kind in CHANGES}
     assert sum(kinds.values()) >= 300, kinds
-    assert min(kinds.values()) >= 3, kinds
+    assert min(kinds.values()) >= 2, kinds
     assert counts["changed", True] >= 200
     assert counts["changed", False] >= 10
     harmless = {kind for kind in CHANGES if not counts["meaning", kind]}
