@@ -19,7 +19,8 @@ PYTEST_ARGS ?=
 KERNEL := tests/kernel
 JUDGES := tests/corpus tests/analyzer tests/packets tests/cni/test_blocks.py tests/cni/test_naive_calico.py \
   tests/cni/test_cilium_kinds.py tests/cni/test_antrea_kinds.py tests/cni/test_dialects.py tests/cni/test_every_cni.py tests/cni/test_cover.py \
-  tests/cni/test_schemas.py tests/cni/test_capabilities.py tests/proof/test_corruption.py tests/review/test_comparing.py tests/review/test_comparing_policies.py
+  tests/cni/test_schemas.py tests/cni/test_capabilities.py tests/proof/test_corruption.py tests/review/test_comparing.py \
+  tests/review/test_comparing_policies.py tests/review/test_verify_mutations.py tests/lint tests/testplan tests/browser
 
 VENV := .venv
 BIN := $(VENV)/bin

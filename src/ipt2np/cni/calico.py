@@ -34,6 +34,7 @@ from ipt2np.cni.fitting.objects import (
     size_of,
 )
 from ipt2np.cni.fitting.ordered import Logging, Order, Ordered, Step, ordered
+from ipt2np.cni.kinds import networkpolicy
 from ipt2np.cni.kinds.calico import VALIDATORS, read
 from ipt2np.cni.kubernetes import EVERYWHERE
 from ipt2np.findings import Finding
@@ -76,12 +77,16 @@ ORDER = Order(
 """Sources: calico: api/pkg/apis/projectcalico/v3/policy_common.go, api/pkg/lib/numorstring/protocol.go."""
 
 
+KINDS = {**VALIDATORS, **networkpolicy.VALIDATORS}
+"""Calico's own, and Kubernetes NetworkPolicy, which it enforces beside them."""
+
+
 class Calico(Cni):
     """projectcalico.org/v3 NetworkPolicy and NetworkSet."""
 
     name = "calico"
     template = "calico.yaml.j2"
-    kinds = VALIDATORS
+    kinds = KINDS
     platform = EVERYWHERE
     profile = Profile(
         "Calico, any dataplane, with its own policies",

@@ -39,7 +39,8 @@ class Manifest:
 
 def owner_of(each: Object) -> str:
     """``Kind/namespace/name`` of an object, as far as it has them."""
-    metadata = each.get("metadata") or {}
+    metadata = each.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
     parts = (each.get("kind"), metadata.get("namespace"), metadata.get("name"))
     return "/".join(str(part) for part in parts if part)
 

@@ -6,7 +6,7 @@ has to be written twice, and a rule's packets are those of the same code that re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,6 +120,11 @@ def policy_rules(
     return tuple(found)
 
 
+def acting(rules: Iterable[PolicyRule], action: str) -> tuple[PolicyRule, ...]:
+    """The rules that may be why packets are let in (``allow``) or kept out (``deny``): passing on can lead to both."""
+    return tuple(each for each in rules if each.action in (action, "pass"))
+
+
 def is_policy(each: Object) -> bool:
     """True for an object that has rules; others (network sets, groups, tiers) are what rules refer to."""
     return _key(each) in _LISTINGS
@@ -140,10 +145,16 @@ def _specs(manifest: Manifest) -> Iterator[tuple[Object, _Listing]]:
     several = whole.get("specs")
     specs = [whole.get("spec"), *(several if isinstance(several, list) else [])]
     for spec in specs:
-        if spec:
+        if spec and _for_ingress(spec):
             each = {key: value for key, value in whole.items() if key != "specs"} | {"spec": spec}
             for listing in listings:
                 yield each, listing
+
+
+def _for_ingress(spec: Object) -> bool:
+    """False where the spec says that it is for egress alone, whatever rules it has."""
+    types = [found for key in ("policyTypes", "types") if (found := spec.get(key))]
+    return all("Ingress" in found for found in types)
 
 
 def _origin(manifest: Manifest, path: Path, each: Object, place: int) -> Path:
@@ -156,6 +167,9 @@ def _origin(manifest: Manifest, path: Path, each: Object, place: int) -> Path:
 def _emptied(each: Object) -> Object:
     """The object with an empty list of ingress rules and nothing else that could let in or refuse."""
     spec = {key: value for key, value in each["spec"].items() if key not in _OTHERS}
+    if _key(each)[0] == "projectcalico.org":
+        # The default tier ends with Deny, others may end with Pass: there a rule that allows would show nothing.
+        spec.pop("tier", None)
     types = {key: ["Ingress"] for key in ("policyTypes", "types") if key in spec}
     if _key(each)[0] == "cilium.io":
         # A section without rules isolates nobody; one that matches nothing does.

@@ -86,15 +86,12 @@ def prove(
     classes = class_packets(space, cluster)
     declared = {EXTERNAL: True, POD: bool(cluster.pod_cidrs), NODE: bool(cluster.node_cidrs)}
     must, may = decision.must_accept, decision.may_accept
-    unknown_families = space.everything
-    for family in decision.families:
-        unknown_families -= space.family(family)
     by_class: dict[str, Verdict] = {}
     found: list[ProvenDifference] = []
     outside = {Difference.CLOSES: space.nothing, Difference.OPENS: space.nothing}
     for name in SOURCE_CLASSES:
         reading = readings[name]
-        packets = classes[name] & (decision.judged | unknown_families)
+        packets = classes[name] & (decision.judged | decision.unspoken)
         answered = packets - reading.undefined
         differing = {
             Difference.CLOSES: (may - reading.admits) & packets,
@@ -110,7 +107,7 @@ def prove(
         )
         if name == EXTERNAL or not own.meets(_named(decision)):
             by_class[name] = Verdict.of(bool(differing[Difference.CLOSES]), bool(differing[Difference.OPENS]))
-        for effect, certainly in ((Difference.CLOSES, must), (Difference.OPENS, ~may - unknown_families)):
+        for effect, certainly in ((Difference.CLOSES, must), (Difference.OPENS, ~may - decision.unspoken)):
             # What is told of external sources holds for every address that may be theirs: it is not told twice.
             new = differing[effect] if name == EXTERNAL else differing[effect] - outside[effect]
             found += _differences(decision, effect, new, certainly, name, declared[name], findings)
@@ -168,8 +165,8 @@ def _differences(
 
 
 def impossible_sources(decision: Decision) -> dict[int, AddressSet]:
-    """Sources that no judged packet has, by family."""
-    space, seen = decision.space, decision.judged
+    """Sources that no packet has of which something can be said, by family."""
+    space, seen = decision.space, decision.judged | decision.unspoken
     for field in Field:
         if field not in (Field.FAMILY, Field.SOURCE):
             seen = seen.some(field)

@@ -139,16 +139,13 @@ def places(text: str, file: str, fitted: Fitted) -> dict[str, Any]:
 def conversion_access(conversion: Conversion) -> list[Access]:
     """Who may reach what of the host and of the pods."""
     decision = conversion.draft.decision
-    unknown = decision.space.everything
-    for family in decision.families:
-        unknown -= decision.space.family(family)
     host = Bounds(decision.must_accept, decision.may_accept)
     classes = class_packets(decision.space, conversion.draft.options.cluster)
     return list(
         access(
             dict.fromkeys(classes, host),
             {name: Bounds.of_reading(reading) for name, reading in conversion.readings.items()},
-            {name: packets & (decision.judged | unknown) for name, packets in classes.items()},
+            {name: packets & (decision.judged | decision.unspoken) for name, packets in classes.items()},
         )
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ipt2np.findings import Difference
-from ipt2np.policies.matching import PolicyRule
+from ipt2np.policies.matching import PolicyRule, acting
 from ipt2np.proof.boxes import Box
 from ipt2np.proof.prove import ProvenDifference
 from ipt2np.reporting.conversionreport import about_conversion, named, rules_behind, ruleset_files
@@ -23,8 +23,8 @@ def verification_report(
     def behind(each: ProvenDifference, part: Box) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
         packets = part.packets(decision.space, decision.interfaces)
         action = "allow" if each.effect is Difference.OPENS else "deny"
-        acting = (rule for rule in found.rules if rule.action == action)
-        pointers = tuple(rule.pointer for rule in acting if rule.matches[each.source_class].meets(packets))
+        candidates = acting(found.rules, action)
+        pointers = tuple(rule.pointer for rule in candidates if rule.matches[each.source_class].meets(packets))
         return rules_behind(decision, each, part), pointers
 
     data = about_conversion(found.conversion, "verify", version, behind)

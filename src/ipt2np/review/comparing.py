@@ -13,7 +13,7 @@ from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.wording import counted, lines_of
 from ipt2np.packets import Field, PacketSet, PacketSpace
 from ipt2np.policies.loading import Policies
-from ipt2np.policies.matching import PolicyRule, policy_rules
+from ipt2np.policies.matching import PolicyRule, acting, policy_rules
 from ipt2np.proof.access import Access, Bounds, access
 from ipt2np.proof.assumed import as_assumed
 from ipt2np.proof.boxes import readable
@@ -75,8 +75,8 @@ class PolicySide:
         return Behind(
             pointed=tuple(
                 rule
-                for rule in self.rules
-                if rule.action == action and rule.matches[source_class].meets(packets)
+                for rule in acting(self.rules, action)
+                if rule.matches[source_class].meets(packets)
             )
         )
 

@@ -13,7 +13,7 @@ from ipt2np.findings.wording import counted, extent_of
 from ipt2np.packets import PacketSet
 from ipt2np.planning import InDoubt, translate
 from ipt2np.planning.plan import PlanEffect, PlanEntry
-from ipt2np.policies.matching import PolicyRule
+from ipt2np.policies.matching import PolicyRule, acting
 from ipt2np.proof.boxes import readable, services_text, sources_text
 from ipt2np.proof.prove import class_packets, impossible_sources
 from ipt2np.rules.model import Rule
@@ -31,6 +31,8 @@ class _Cause:
     effect: Difference
     pointers: tuple[str, ...]
     places: tuple[tuple[str, int], ...]
+    passed: bool
+    """True where all that the policies do is to pass the packets on."""
     rules: list[Rule] = field(default_factory=list)
     policies: list[Policy] = field(default_factory=list)
     packets: dict[str, PacketSet] = field(default_factory=dict)
@@ -61,12 +63,12 @@ def disagreements(
             name: classes[name] & (~each.admits if effect is Difference.CLOSES else each.admits)
             for name, each in readings.items()
         }
-        acting = [each for each in rules if each.action == action]
+        candidates = acting(rules, action)
         said = {name: packets - readings[name].undefined for name, packets in differs.items()}
-        causes += _causes(effect, entries, said, acting)
+        causes += _causes(effect, entries, said, candidates)
         # What documents leave open is outside every verdict; of external sources it is told.
         unsaid = {EXTERNAL: differs[EXTERNAL] & readings[EXTERNAL].undefined}
-        causes += (replace(cause, unsaid=True) for cause in _causes(effect, entries, unsaid, acting))
+        causes += (replace(cause, unsaid=True) for cause in _causes(effect, entries, unsaid, candidates))
     return [
         *(_finding(decision, cause) for cause in causes),
         *_unknown_families(decision, readings, rules, classes),
@@ -77,7 +79,7 @@ def _causes(
     effect: Difference,
     entries: Sequence[PlanEntry],
     differing: Mapping[str, PacketSet],
-    acting: Sequence[PolicyRule],
+    candidates: Sequence[PolicyRule],
 ) -> Iterator[_Cause]:
     found: dict[tuple[object, ...], _Cause] = {}
     alone = 0
@@ -87,7 +89,7 @@ def _causes(
         if not parts:
             continue
         behind = [
-            rule for rule in acting if any(rule.matches[name].meets(part) for name, part in parts.items())
+            rule for rule in candidates if any(rule.matches[name].meets(part) for name, part in parts.items())
         ]
         pointers = tuple(rule.pointer for rule in behind)
         # What no rule of the policies names is told rule by rule of the ruleset, until there are too many.
@@ -96,7 +98,8 @@ def _causes(
             alone += 1
             if alone <= MOST_CAUSES:
                 key = (*key, alone)
-        cause = found.setdefault(key, _Cause(effect, pointers, tuple(rule.place for rule in behind)))
+        passed = bool(behind) and all(rule.action == "pass" for rule in behind)
+        cause = found.setdefault(key, _Cause(effect, pointers, tuple(rule.place for rule in behind), passed))
         if isinstance(entry.decider, Rule):
             cause.rules.append(entry.decider)
         else:
@@ -151,9 +154,11 @@ def _finding(decision: Decision, cause: _Cause) -> Finding:
 def _by(cause: _Cause, opens: bool) -> str:
     if not cause.places:
         return "no rule of the policy does it alone" if opens else "no rule of the policy admits it"
-    shown = ", ".join(f"{file}:{line}" for file, line in cause.places[:3])
-    more = f" and {len(cause.places) - 3} more" if len(cause.places) > 3 else ""
-    return f"{'admitted' if opens else 'denied'} by {shown}{more}"
+    places = list(dict.fromkeys(cause.places))
+    shown = ", ".join(f"{file}:{line}" for file, line in places[:3])
+    more = f" and {len(places) - 3} more" if len(places) > 3 else ""
+    how = "passed on" if cause.passed else "admitted" if opens else "denied"
+    return f"{how} by {shown}{more}"
 
 
 def _told(decision: Decision, packets: PacketSet) -> str:
@@ -175,7 +180,7 @@ def _unknown_families(
     for family in (4, 6):
         if family in decision.families:
             continue
-        of_family = decision.space.family(family)
+        of_family = decision.unspoken & decision.space.family(family)
         parts = {
             name: readings[name].admits & of_family & classes[name]
             for name in SOURCE_CLASSES
@@ -185,8 +190,8 @@ def _unknown_families(
             continue
         behind = [
             rule
-            for rule in rules
-            if rule.action == "allow" and any(rule.matches[name].meets(part) for name, part in parts.items())
+            for rule in acting(rules, "allow")
+            if any(rule.matches[name].meets(part) for name, part in parts.items())
         ]
         option = "--rules6" if family == 6 else "the IPv4 dump as RULES and this one by --rules6"
         yield Finding(

@@ -26,7 +26,7 @@ from ipt2np.rules.meaning import Half, Hook, Meaning, View
 from ipt2np.rules.model import Clause, Rule, Ruleset
 from ipt2np.rules.targets.set import sets_changed
 from ipt2np.rules.unread import why_unread
-from ipt2np.semantics.existing import UNNAMEABLE_SOURCES, existing
+from ipt2np.semantics.existing import REFUSED_SOURCES, UNNAMEABLE_SOURCES, existing
 from ipt2np.semantics.facts import Facts
 from ipt2np.semantics.local import PortMapping, local, port_mappings
 from ipt2np.semantics.outcomes import ADDRESS, IMPOSSIBLE, INTERFACE, Can, Outcomes
@@ -111,6 +111,14 @@ class Decision:
     def frames(self) -> Frames:
         """The programs whose rules are there; but for bans that were to be left out nothing was decided by them."""
         return recognise(self.rulesets)
+
+    @cached_property
+    def unspoken(self) -> PacketSet:
+        """Packets of a family that no ruleset speaks of, from sources that a host would take and a policy can name."""
+        result = self.space.nothing
+        for family in {4, 6} - set(self.families):
+            result |= self.space.family(family) - self.space.addresses(Field.SOURCE, REFUSED_SOURCES[family])
+        return (result & _ports_given(self.space)) - self.space.addresses(Field.SOURCE, UNNAMEABLE_SOURCES)
 
     @property
     def families(self) -> tuple[int, ...]:
