@@ -14,7 +14,7 @@ from ipt2np.semantics import Facts
 from ipt2np.syntax.dump import parse_rulesets
 from tests.lint import naive
 
-CHUNK = 60
+CHUNK = 40
 
 
 def parsed(table: naive.Table) -> Ruleset:

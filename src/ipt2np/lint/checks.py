@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,11 +12,11 @@ from ipt2np.findings.wording import counted, lines_of
 from ipt2np.frames import Frames
 from ipt2np.lint.blockers import Blockers
 from ipt2np.lint.reach import TAKING
-from ipt2np.lint.redundancy import RETURN, Folding
+from ipt2np.lint.redundancy import RETURN, Folding, called_chains
 from ipt2np.lint.tables import TableLint
 from ipt2np.packets import PacketMap, PacketSet
 from ipt2np.rules.extension import Effect
-from ipt2np.rules.model import BUILTIN_CHAINS, Chain, Jump, Rule, TargetUse
+from ipt2np.rules.model import BUILTIN_CHAINS, Chain, Jump, Rule
 from ipt2np.semantics.states import effect_of
 from ipt2np.text import printable
 
@@ -121,9 +121,8 @@ class TableChecks:
         return Blockers(self.lint.reach)
 
     @cached_property
-    def _summaries(self) -> tuple[Folding, dict[str, PacketMap]]:
-        folding = Folding(self.lint.reach, frozenset(), frozenset(rule.number for rule in self.lint.dead))
-        return folding, folding.summaries()
+    def _summaries(self) -> tuple[Folding, Mapping[str, PacketMap]] | None:
+        return called_chains(self.lint.reach, frozenset(rule.number for rule in self.lint.dead))
 
     def _same(self, rule: Rule, blocking: Iterable[Rule]) -> bool:
         """True where the packets of a dead rule meet at the blocking rules what the rule says."""
@@ -135,25 +134,17 @@ class TableChecks:
         """True where every packet meets at the blocking rule the end, the only one, that the rule would send it to."""
         if rule.target is None or rule.target == blocking.target:
             return True
-        one, other = self._fates(rule), self._fates(blocking)
+        found = self._summaries
+        if found is None:
+            return False
+        folding, summaries = found
+        one, other = _fates(rule, folding, summaries), _fates(blocking, folding, summaries)
         if one is None or other is None:
             return False
-        folding, _ = self._summaries
         taken = packets & self.lint.reach.taken(blocking)
         ends = [folding.fates.ends(value) for value in one.values(taken)]
         certain = all(len(each) == 1 and RETURN not in each for each in ends)
         return certain and one.within(taken, 0) == other.within(taken, 0)
-
-    def _fates(self, rule: Rule) -> PacketMap | None:
-        """What becomes of packets that a rule takes; None where the rule does not send them anywhere."""
-        if isinstance(rule.target, TargetUse) and effect_of(rule) is not Effect.RETURN:
-            folding = self._summaries[0]
-            return (
-                folding.reach.universe.space.constant(folding.end(rule))
-                if effect_of(rule) in TAKING
-                else None
-            )
-        return self._summaries[1][rule.target.chain] if isinstance(rule.target, Jump) else None
 
     def _shadow(self, code: str, rules: Sequence[Rule], blocking: Sequence[Rule]) -> str:
         where = lines_of(rules, self.frames)
@@ -280,6 +271,15 @@ class TableChecks:
                 remedy("N2P611"),
                 tuple(rules),
             )
+
+
+def _fates(rule: Rule, folding: Folding, summaries: Mapping[str, PacketMap]) -> PacketMap | None:
+    """What becomes of packets that a rule takes; None where the rule does not send them anywhere."""
+    if isinstance(rule.target, Jump):
+        return summaries[rule.target.chain]
+    if effect_of(rule) is Effect.RETURN or effect_of(rule) not in TAKING:
+        return None
+    return folding.reach.universe.space.constant(folding.end(rule))
 
 
 def _of_other_family(rule: Rule, family: int) -> bool:

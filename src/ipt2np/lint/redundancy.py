@@ -14,7 +14,7 @@ change it after all are left out.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from ipt2np.lint.reach import TAKING, Reach
@@ -35,9 +35,16 @@ that ends otherwise is not called redundant."""
 MOST_FOLDED = 400_000
 """So many rules at most are folded to find out which of the found rules change the whole after all."""
 
+MOST_NODES = 2_000_000
+"""So many nodes at most the maps of a table may need; beyond, no rule of it is called redundant."""
+
 End = Hashable
 RETURN: End = "return"
 """Back to the caller."""
+
+
+class _TooLarge(Exception):
+    """The maps of a table need more than ``MOST_NODES``."""
 
 
 @dataclass
@@ -91,6 +98,8 @@ class Folding:
     absent: frozenset[int] = frozenset()
     """Rules that are left out."""
     fates: Fates = field(default_factory=Fates)
+    most: int = MOST_NODES
+    """The number of nodes in the diagram from which on it is given up."""
 
     def summaries(self, gone: Collection[int] = ()) -> dict[str, PacketMap]:
         """Each chain's map from packets to fates, without the rules ``gone``; what comes back is ``RETURN``."""
@@ -195,6 +204,8 @@ class Block:
 
     def add(self, rule: Rule, back: PacketMap, summaries: dict[str, PacketMap]) -> None:
         """Puts a rule in front."""
+        if len(self.folding.reach.universe.space.diagram.level) > self.folding.most:
+            raise _TooLarge
         folding, bounds = self.folding, self.folding.reach.bounds[rule.number]
         plain = effect_of(rule) in TAKING and effect_of(rule) is not Effect.RETURN
         if plain and rule.number not in folding.dead and bounds.may == bounds.must and not any(_deeds(rule)):
@@ -238,11 +249,32 @@ def _deeds(rule: Rule) -> Iterator[End]:
 def redundant_rules(reach: Reach, dead: frozenset[int]) -> tuple[Rule, ...]:
     """Rules of a table that can all be removed at once without changing what becomes of any packet.
 
-    None where a rule's target is not known: it may change packets, and nobody can say what becomes of them then.
+    None where a rule's target is not known: it may change packets, and nobody can say what becomes of them then. None
+    either where that takes maps that are too large.
     """
     if any(effect_of(rule) is Effect.UNKNOWN for name in reach.order for rule in reach.chains[name].rules):
         return ()
-    folding = Folding(reach, dead) if len(dead) <= MOST_DEAD else Folding(reach, frozenset(), dead)
+    most = len(reach.universe.space.diagram.level) + MOST_NODES
+    few = len(dead) <= MOST_DEAD
+    folding = Folding(reach, dead if few else frozenset(), frozenset() if few else dead, most=most)
+    try:
+        return _redundant(folding, dead)
+    except _TooLarge:
+        return ()
+
+
+def called_chains(reach: Reach, dead: frozenset[int]) -> tuple[Folding, Mapping[str, PacketMap]] | None:
+    """What each user chain makes of packets, dead rules left out; None where that takes maps that are too large."""
+    most = len(reach.universe.space.diagram.level) + MOST_NODES
+    folding = Folding(reach, frozenset(), dead, most=most)
+    try:
+        return folding, folding.summaries()
+    except _TooLarge:
+        return None
+
+
+def _redundant(folding: Folding, dead: frozenset[int]) -> tuple[Rule, ...]:
+    reach = folding.reach
     kept: dict[int, Rule] = {}
     budget = MOST_FOLDED
     original: list[PacketMap] | None = None
