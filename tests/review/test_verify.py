@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import pytest
+import yaml
+from typer.testing import CliRunner
+
 from ipt2np import Identity, Options
+from ipt2np.cli.main import app
 from ipt2np.policies.loading import checked
 from ipt2np.policies.manifest import manifests_of
 from ipt2np.reporting.verificationreport import verification_report
@@ -237,3 +244,195 @@ def test_a_policy_without_default_deny_keeps_nothing_out() -> None:
     data = report(text, SSH, cni="cilium")
     assert data["proof"]["verdict"] == "wider"
     assert "N2P504" in {each["code"] for each in data["findings"]}
+
+
+# -- the command: what is read, and what is refused ------------------------------------------------------------
+
+
+def run(folder: Path, *arguments: str, ruleset: str = dump(SSH), stdin: str = "") -> tuple[int, str, str]:
+    """Status, standard output and standard error of ``verify`` on the files of a folder."""
+    (folder / "rules.v4").write_text(ruleset)
+    result = CliRunner().invoke(app, ["verify", str(folder / "rules.v4"), *arguments], input=stdin)
+    assert "Traceback" not in result.output
+    return result.exit_code, result.stdout, result.stderr
+
+
+SAME = policy("{from: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 22}]}")
+OTHER_POD = policy(name="db", selector="{matchLabels: {app: db}}")
+LISTED = """apiVersion: v1
+kind: List
+metadata: {resourceVersion: ""}
+items:
+  - apiVersion: networking.k8s.io/v1
+    kind: NetworkPolicy
+    metadata:
+      name: web
+      namespace: shop
+      uid: 6a1f
+      generation: 3
+      creationTimestamp: "2026-01-01T00:00:00Z"
+      annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}"}
+      managedFields: [{manager: kubectl, operation: Update}]
+    spec:
+      podSelector: {matchLabels: {app: web}}
+      ingress: [{from: [{ipBlock: {cidr: 10.0.0.0/8}}], ports: [{port: 22, protocol: TCP}]}]
+      policyTypes: [Ingress]
+    status: {}
+"""
+
+
+def test_what_kubectl_prints_is_read(tmp_path: Path) -> None:
+    (tmp_path / "got.yaml").write_text(LISTED)
+    status, stdout, _ = run(tmp_path, str(tmp_path / "got.yaml"))
+    assert status == 0
+    assert "equal" in stdout.splitlines()[0]
+    status, stdout, _ = run(tmp_path, "-", stdin=LISTED)
+    assert (status, "equal" in stdout.splitlines()[0]) == (0, True)
+
+
+def test_json_indented_by_tabs_is_read(tmp_path: Path) -> None:
+    (tmp_path / "got.json").write_text(json.dumps(yaml.safe_load(LISTED), indent="\t"))
+    assert run(tmp_path, str(tmp_path / "got.json"))[0] == 0
+
+
+def test_a_folder_is_read_with_what_is_below_it_but_not_what_is_hidden(tmp_path: Path) -> None:
+    for name, text in (
+        ("a.yaml", SAME),
+        ("sub/b.yml", OTHER_POD),
+        (".git/c.yaml", "no: policy"),
+        ("d.txt", "no"),
+    ):
+        (tmp_path / "policies" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "policies" / name).write_text(text)
+    status, stdout, stderr = run(
+        tmp_path, str(tmp_path / "policies"), "--pod", "labels=app=web", "--namespace", "shop"
+    )
+    assert status == 0
+    assert "N2P505" in stdout + stderr
+
+
+def test_which_pods_are_meant_is_asked_where_policies_select_several(tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(SAME + "---\n" + OTHER_POD)
+    status, _, stderr = run(tmp_path, str(tmp_path / "two.yaml"))
+    assert status == 2
+    assert "--pod-selector app=web" in stderr
+    assert "--pod-selector app=db" in stderr
+    status, _, stderr = run(
+        tmp_path, str(tmp_path / "two.yaml"), "--pod-selector", "app=db", "--namespace", "shop"
+    )
+    assert status == 1
+
+
+def test_pods_that_no_policy_selects_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(SAME)
+    report_file = tmp_path / "report.json"
+    arguments = ("--pod-selector", "app=shop", "--namespace", "shop", "--report", str(report_file))
+    assert run(tmp_path, str(tmp_path / "web.yaml"), *arguments)[0] == 1
+    data = json.loads(report_file.read_text())
+    assert data["proof"]["verdict"] == "wider"
+    assert "N2P504" in {each["code"] for each in data["findings"]}
+
+
+def test_objects_that_are_no_policies_are_set_aside(tmp_path: Path) -> None:
+    deployment = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {}\n"
+    (tmp_path / "all.yaml").write_text(deployment + "---\n" + SAME)
+    status, stdout, stderr = run(tmp_path, str(tmp_path / "all.yaml"))
+    assert status == 0
+    assert "N2P506" in stdout + stderr
+
+
+def test_a_named_port_is_asked_for_and_given(tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(SAME.replace("port: 22", "port: ssh"))
+    status, _, stderr = run(tmp_path, str(tmp_path / "web.yaml"))
+    assert status == 2
+    assert "web.yaml:8:1" in stderr
+    assert "--named-port ssh=NUMBER/tcp" in stderr
+    assert run(tmp_path, str(tmp_path / "web.yaml"), "--named-port", "ssh=22/tcp")[0] == 0
+    assert run(tmp_path, str(tmp_path / "web.yaml"), "--named-port", "ssh=23")[0] == 1
+
+
+HEAD = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: web, namespace: shop}\n"
+BOMB = "\n".join(
+    [
+        "a0: &a0 [x, x, x, x, x, x, x, x, x]",
+        *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9)),
+    ]
+)
+REFUSED: Mapping[str, tuple[str, str]] = {
+    "a key twice": (HEAD + "spec:\n  podSelector: {}\n  podSelector: {}\n", "6:3"),
+    "anchors that grow": (BOMB + "\n", "7:"),
+    "an anchor in itself": ("a: &a\n  b: *a\n", "1:"),
+    "no YAML": (HEAD + "spec: {podSelector: {}\n", "5:1"),
+    "a tag of Python": ("!!python/object/apply:os.system [x]\n", "1:1"),
+    "a list": ("- a\n- b\n", "1:1"),
+    "a text": ("hello\n", "1:1"),
+    "a kind that is none": ("apiVersion: [a]\nkind: {}\n", "1:1"),
+    "metadata that is a list": (
+        HEAD.replace("{name: web, namespace: shop}", "[web]") + "spec: {podSelector: {}}\n",
+        "3:1",
+    ),
+    "no metadata": (
+        HEAD.replace("{name: web, namespace: shop}", "null") + "spec: {podSelector: {}}\n",
+        "3:1",
+    ),
+    "a name with an escape": (
+        HEAD.replace("name: web", 'name: "\\e[31mweb"') + "spec: {podSelector: {}}\n",
+        "3:1",
+    ),
+    "a spec that is a list": (HEAD + "spec: []\n", "4:1"),
+    "a day for a label": (HEAD + "spec: {podSelector: {matchLabels: {2020-01-01: x}}}\n", "4:1"),
+    "rules that are null": (HEAD + "spec:\n  podSelector: {}\n  ingress:\n    - {}\n    - null\n", "8:1"),
+    "a port that is no number": (SAME.replace("port: 22", "port: 1.5"), "8:1"),
+    "a protocol that is a list": (SAME.replace("port: 22", "protocol: [TCP]"), "8:1"),
+    "an object twice": (SAME + "---\n" + SAME, "10:1"),
+    "another CNI's kind": (SAME + "---\n" + calico("{action: Allow}") + "---\n" + CILIUM, ""),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_bad_policies_are_refused_by_file_and_line(what: str, tmp_path: Path) -> None:
+    text, place = REFUSED[what]
+    (tmp_path / "bad.yaml").write_text(text)
+    status, stdout, stderr = run(
+        tmp_path, str(tmp_path / "bad.yaml"), "--report", str(tmp_path / "report.json")
+    )
+    assert status == 2
+    assert stdout == ""
+    assert f"bad.yaml:{place}" in stderr or not place
+    assert "\x1b" not in stderr
+    assert not (tmp_path / "report.json").exists()
+
+
+@pytest.mark.parametrize("text", ["", "---\n---\n", "# nothing\n", "apiVersion: v1\nkind: List\nitems: []\n"])
+def test_files_without_a_policy_are_bad_usage(text: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text(text)
+    status, _, stderr = run(tmp_path, str(tmp_path / "empty.yaml"))
+    assert status == 2
+    assert "no policy among the objects" in stderr
+
+
+def test_files_that_are_not_there_or_are_no_text_are_bad_input(tmp_path: Path) -> None:
+    (tmp_path / "bin.yaml").write_bytes(b"kind: x\n\xff\xfe")
+    status, _, stderr = run(tmp_path, str(tmp_path / "bin.yaml"))
+    assert (status, "bin.yaml:2:1" in stderr) == (2, True)
+    status, _, stderr = run(tmp_path, str(tmp_path / "none.yaml"))
+    assert (status, "none.yaml" in stderr) == (2, True)
+
+
+def test_every_fault_of_every_file_is_told_at_once(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(SAME.replace("port: 22", "port: 0"))
+    (tmp_path / "two.yaml").write_text(SAME.replace("name: web", "name: two").replace("/8", "/80"))
+    status, _, stderr = run(tmp_path, str(tmp_path / "one.yaml"), str(tmp_path / "two.yaml"))
+    assert status == 2
+    assert "one.yaml:8:1" in stderr
+    assert "two.yaml:8:1" in stderr
+
+
+def test_anchors_and_aliases_are_followed(tmp_path: Path) -> None:
+    text = HEAD + (
+        "spec:\n  podSelector: {matchLabels: {app: web}}\n  ingress:\n"
+        "    - from: &from [{ipBlock: {cidr: 10.0.0.0/9}}]\n      ports: &ports [{port: 22}]\n"
+        "    - from: [{ipBlock: {cidr: 10.128.0.0/9}}]\n      ports: *ports\n"
+    )
+    (tmp_path / "anchors.yaml").write_text(text)
+    assert run(tmp_path, str(tmp_path / "anchors.yaml"))[0] == 0

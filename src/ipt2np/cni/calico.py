@@ -46,6 +46,8 @@ from ipt2np.planning import PlanEffect, PolicyPlan
 from ipt2np.rules.model import Rule
 
 API_VERSION = "projectcalico.org/v3"
+READ = {**VALIDATORS, **networkpolicy.VALIDATORS}
+"""Kubernetes' own policies count beside Calico's."""
 PROTOCOLS = {1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP", 136: "UDPLite"}
 ACTIONS = {PlanEffect.ACCEPT: "Allow", PlanEffect.DROP: "Deny", PlanEffect.REJECT: "Deny", None: "Log"}
 NETS_LIMIT, PORTS_LIMIT, RULES_LIMIT = 256, 50, 1000
@@ -77,16 +79,12 @@ ORDER = Order(
 """Sources: calico: api/pkg/apis/projectcalico/v3/policy_common.go, api/pkg/lib/numorstring/protocol.go."""
 
 
-KINDS = {**VALIDATORS, **networkpolicy.VALIDATORS}
-"""Calico's own, and Kubernetes NetworkPolicy, which it enforces beside them."""
-
-
 class Calico(Cni):
     """projectcalico.org/v3 NetworkPolicy and NetworkSet."""
 
     name = "calico"
     template = "calico.yaml.j2"
-    kinds = KINDS
+    kinds = READ
     platform = EVERYWHERE
     profile = Profile(
         "Calico, any dataplane, with its own policies",
