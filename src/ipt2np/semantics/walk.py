@@ -571,13 +571,9 @@ class Walker:
         if not doubt:
             return taken.over(certain, skipped)
         either = self.outcomes.either
-        values = taken.values()
-        if len(values) == 1:
-            only = values.pop()
-            forked = skipped.revised(doubt, lambda value: either(cause, only, value))
-        else:
-            both = self.space.combine(lambda v: either(cause, v[0], v[1]), taken, skipped)
-            forked = both.over(doubt, skipped)
+        forked = self.space.graft(
+            doubt, lambda v: either(cause, v[0], v[1]), [taken, skipped], skipped, (), lambda value: None
+        )
         return taken.over(certain, forked)
 
     def _called_and_back(
