@@ -315,12 +315,17 @@ class _Fitting:
         refused = plan.judged - self.allowance.wanted - unnamed
         free = (spoken - plan.judged) | unnamed
         declared = {name: packets_from(space, cidrs_of(self.cluster, name)) for name in inside}
-        found = self._cover(refused, refused | free | ((declared[POD] | declared[NODE]) & spoken))
+        for name in inside:
+            if not self._matched(name):
+                free |= declared[name] & spoken
+        found = self._cover(refused, refused | free)
         if found.left:
             return None
         for name in inside:
             for group in found.groups:
-                if self._denies(group, name):
+                if self._matched(name):
+                    self.denied[name] |= group.packets(space)
+                elif self._denies(group, name):
                     self.denied[name] |= group.services_packets(space)
             if refused.meets(declared[name] - self.denied[name]):
                 return None
@@ -335,6 +340,10 @@ class _Fitting:
                 sources = sources.every(each)
             result[family] = (sources, sources)
         return result
+
+    def _matched(self, name: str) -> bool:
+        """True where CIDRs match a class by address."""
+        return f"{name}s" in self.cluster.cidr_match
 
     def _denies(self, group: Group, name: str) -> bool:
         """True where a whole class is to be refused a group's services.
@@ -355,7 +364,7 @@ class _Fitting:
         rules = []
         for group in denied.groups:
             packets = group.packets(space)
-            classes = [name for name in (POD, NODE) if self._denies(group, name)]
+            classes = [name for name in (POD, NODE) if not self._matched(name) and self._denies(group, name)]
             for body in self._with_services([*self._cidr_peers(group), *_class_peers(classes)], group):
                 rules.append(_Rule("ingressDeny", body, packets, Can.REFUSE))
         for family in (4, 6):
@@ -381,7 +390,7 @@ class _Fitting:
         else:
             peers = [*self._cidr_peers(group), *self._peers_inside(group, services)]
         for name in (POD, NODE):
-            if f"{name}s" in self.cluster.cidr_match:
+            if self._matched(name):
                 self._admit(packets, name)
         for body in self._with_services(peers, group):
             yield _Rule("ingress", body, packets, Can.ACCEPT)
@@ -397,8 +406,7 @@ class _Fitting:
         chosen = [
             name
             for name in (POD, NODE)
-            if f"{name}s" not in self.cluster.cidr_match
-            and admits_class(group.sources, self.cluster, name, self.space)
+            if not self._matched(name) and admits_class(group.sources, self.cluster, name, self.space)
         ]
         self._admit(services, *chosen)
         return _class_peers(chosen)
