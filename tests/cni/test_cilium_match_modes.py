@@ -12,11 +12,16 @@ PODS, NODES = ("10.244.0.0/16", "fd00:10:244::/56"), ("192.168.7.0/24",)
 
 
 def differing(found: Conversion) -> set[str]:
-    """The differences of TCP and UDP, in words; what the datapath drops of other protocols is the same in all modes."""
+    """The differences of TCP and UDP of the ruleset's family, in words.
+
+    What the datapath drops of other protocols, and pods of the other family that are let in with the others, are the same in
+    all modes.
+    """
     return {
         f"{each.effect.value} {each.source_class} {each.box.protocol}"
         for each in found.proof.differences
         if {"tcp", "udp"} & set(each.box.protocol.split(","))
+        and each.box.family in found.draft.decision.families
     }
 
 
