@@ -311,6 +311,16 @@ def test_a_folder_is_read_with_what_is_below_it_but_not_what_is_hidden(tmp_path:
     assert "N2P505" in stdout + stderr
 
 
+def test_the_namespace_of_the_pods_is_that_of_the_policies_where_it_is_one(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(SAME)
+    status, _, _ = run(tmp_path, str(tmp_path / "one.yaml"), "--pod-selector", "app=web")
+    assert status == 0
+    status, stdout, _ = run(
+        tmp_path, str(tmp_path / "one.yaml"), "--pod-selector", "app=web", "--namespace", "other"
+    )
+    assert status == 1 and "N2P504" in stdout
+
+
 def test_which_pods_are_meant_is_asked_where_policies_select_several(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text(SAME + "---\n" + OTHER_POD)
     status, _, stderr = run(tmp_path, str(tmp_path / "two.yaml"))

@@ -348,7 +348,7 @@ class PolicyFacts(Addresses):
         typer.Option(
             metavar="NS",
             rich_help_panel=OBJECT,
-            help="The namespace of the pods, and of objects that say none.",
+            help="The namespace of the pods, and of objects that say none (default: that of the policies, where it is one).",
         ),
     ] = None
     name: Annotated[

@@ -37,15 +37,15 @@ def options_for(
 
     if about.pod is not None and about.pod_selector is not None:
         raise UsageError("--pod: says the pods' labels as --pod-selector does; give one of the two")
+    namespaces = {each.object["metadata"].get("namespace") for each in policies.manifests} - {None}
+    namespace = about.namespace or (namespaces.pop() if len(namespaces) == 1 else "default")
     if about.pod is not None:
         labels = labels_of("--pod", about.pod.removeprefix("labels="))
-        namespace = about.namespace or "default"
     elif about.pod_selector is not None:
         labels = labels_of("--pod-selector", about.pod_selector)
-        namespace = about.namespace or "default"
     else:
         found, pairs = chosen_subject(policies)
-        labels, namespace = dict(pairs), about.namespace or found or "default"
+        labels, namespace = dict(pairs), about.namespace or found or namespace
     first = policies.manifests[0].object["metadata"]["name"]
     return Options(
         identity=Identity(about.name or first, namespace, labels),
