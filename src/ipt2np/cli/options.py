@@ -289,7 +289,8 @@ class Telling:
         ),
     ] = Form.TERMINAL
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print neither verdict nor findings.")
+        bool,
+        typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print neither verdict nor findings."),
     ] = False
 
 
