@@ -278,6 +278,11 @@ def test_a_rule_that_asks_for_flags_instead_of_a_connection() -> None:
     assert lines(dump(f"{ANSWERS}"), "N2P609") == []
 
 
+def test_an_answer_of_dhcp_has_no_connection_to_ask_for() -> None:
+    assert lines(dump("-A INPUT -p udp --sport 67 --dport 68 -j ACCEPT"), "N2P609") == []
+    assert lines(dump("-A INPUT -p udp --sport 123 --dport 123 -j ACCEPT"), "N2P609") == [5]
+
+
 def test_a_chain_that_only_an_unused_chain_calls_is_unused() -> None:
     assert lines(dump(WEB, "-A one -j two", "-A two -j ACCEPT"), "N2P610") == [6, 7]
 
