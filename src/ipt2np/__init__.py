@@ -13,75 +13,36 @@ The stages, each usable alone, in the order in which data flows::
 ``convert`` goes the whole way.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
 
-from ipt2np.cni.base import Fitted, Identity, Reading
-from ipt2np.cni.registry import CNIS
-from ipt2np.cni.render import render
-from ipt2np.conversion import Conversion, Draft, Options, OtherFamily, conclude, convert, draft
-from ipt2np.errors import InputError, InternalError, Location, Problem, UsageError
-from ipt2np.findings import CATALOGUE, Difference, Finding, Severity
-from ipt2np.packets import AddressSet, Field, PacketMap, PacketSet, PacketSpace, PortSet
-from ipt2np.planning import InDoubt, PolicyPlan, translate
-from ipt2np.proof import Proof, Verdict, prove
-from ipt2np.reporting.ledger import Fate, Ledger, ledger
-from ipt2np.rules.assumptions import Assumptions
-from ipt2np.rules.meaning import Half
-from ipt2np.rules.model import Rule, Ruleset
-from ipt2np.semantics import Can, Decision, Facts, decide
-from ipt2np.syntax.dump import parse_ruleset, parse_rulesets
+if TYPE_CHECKING:
+    from ipt2np.library import *  # noqa: F403
 
-try:
-    __version__ = version("ipt2np")
-except PackageNotFoundError:  # a source tree that was never installed
-    __version__ = "0+unknown"
+    __version__: str
+else:  # What a command does not need it does not load: all of the library takes longer than to print a help text.
 
-__all__ = [
-    "CATALOGUE",
-    "CNIS",
-    "AddressSet",
-    "Assumptions",
-    "Can",
-    "Conversion",
-    "Decision",
-    "Difference",
-    "Draft",
-    "Facts",
-    "Fate",
-    "Field",
-    "Finding",
-    "Fitted",
-    "Half",
-    "Identity",
-    "InDoubt",
-    "InputError",
-    "InternalError",
-    "Ledger",
-    "Location",
-    "Options",
-    "OtherFamily",
-    "PacketMap",
-    "PacketSet",
-    "PacketSpace",
-    "PolicyPlan",
-    "PortSet",
-    "Problem",
-    "Proof",
-    "Reading",
-    "Rule",
-    "Ruleset",
-    "Severity",
-    "UsageError",
-    "Verdict",
-    "__version__",
-    "conclude",
-    "convert",
-    "decide",
-    "draft",
-    "ledger",
-    "parse_ruleset",
-    "parse_rulesets",
-    "prove",
-    "render",
-    "translate",
-]
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return _version()
+        if name != "__all__" and name.startswith("__"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib import import_module
+
+        library = import_module("ipt2np.library")
+        if name == "__all__":
+            return [*library.__all__, "__version__"]
+        if name not in library.__all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(library, name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__getattr__("__all__")})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("ipt2np")
+    except PackageNotFoundError:  # a source tree that was never installed
+        return "0+unknown"

@@ -200,6 +200,27 @@ def test_all_leaves_out_what_is_accepted_already(host: Path) -> None:
     assert [each["author"] for each in entries()] == ["ops@example.org"]
 
 
+def test_all_leaves_alone_what_another_has_accepted_in_the_file(host: Path) -> None:
+    accept_all("--expires", "30d")
+    before = Path("accepted.yaml").read_bytes()
+    again = ("accept", "report.json", "--all", "--reason", "again", "--author", "carol")
+    assert run(*again).stdout.startswith("accepted.yaml: 0 entries")
+    assert Path("accepted.yaml").read_bytes() == before
+
+
+def test_all_accepts_anew_what_has_expired(host: Path) -> None:
+    accept_all()
+    text = Path("accepted.yaml").read_text()
+    Path("accepted.yaml").write_text(text + "  expires: 2020-01-31\n")
+    run("accept", "report.json", "--all", "--reason", "again", "--author", "carol")
+    assert [each["author"] for each in entries()] == ["carol"]
+
+
+def test_entries_go_into_a_file(host: Path) -> None:
+    assert run("accept", "report.json", "--all", *WHO, "-o", "-").exit_code == 2
+    assert not Path("-").exists()
+
+
 def test_an_edited_file_is_read_and_written_as_the_same_entries(host: Path) -> None:
     accept_all()
     (entry,) = entries()

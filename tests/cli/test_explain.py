@@ -186,6 +186,7 @@ def test_a_family_without_a_ruleset_is_said(web: str) -> None:
         ("10.0.0.5", "icmp/8/0", "10.0.0.5 to icmp/8/0: dropped"),
         ("10.0.0.5", "gre", "10.0.0.5 to gre: dropped"),
         ("10.0.0.5", "47", "10.0.0.5 to gre: dropped"),
+        ("10.0.0.5", "80", "10.0.0.5 to protocol 80: dropped"),
         ("[fd00::5]:9", "443/tcp", "[fd00::5]:9 to 443/tcp: accepted"),
         ("fd00::5", "icmp/128", "fd00::5 to icmpv6/128: dropped"),
         ("fd00::5", "icmpv6", "fd00::5 to icmpv6: dropped"),

@@ -176,6 +176,13 @@ def test_the_smallest_blocking_set_is_named_with_what_differs_first() -> None:
     assert "line 8 does something else" in found.message
 
 
+def test_a_blocked_jump_to_a_chain_that_does_what_the_blocking_rule_does_comes_to_the_same_end() -> None:
+    first, jump = "-A INPUT -s 10.0.0.0/8 -j DROP", "-A INPUT -s 10.1.0.0/16 -j called"
+    assert lines(dump(first, jump, WEB, "-A called -j DROP"), "N2P602") == [6]
+    assert lines(dump(first, jump, WEB, "-A called -p tcp -j DROP"), "N2P601") == [6]
+    assert lines(dump(first, jump, WEB, "-A called -j ACCEPT"), "N2P601") == [6]
+
+
 def test_rules_that_one_rule_shadows_are_one_finding() -> None:
     dead = [f"-A INPUT -s 10.0.{number}.0/24 -p tcp -j ACCEPT" for number in range(20)]
     found = [
@@ -269,6 +276,11 @@ def test_a_policy_that_no_packet_comes_to_accepts_nothing() -> None:
 def test_a_rule_that_asks_for_flags_instead_of_a_connection() -> None:
     assert lines(dump("-A INPUT -p tcp ! --syn -j ACCEPT"), "N2P609") == [5]
     assert lines(dump(f"{ANSWERS}"), "N2P609") == []
+
+
+def test_an_answer_of_dhcp_has_no_connection_to_ask_for() -> None:
+    assert lines(dump("-A INPUT -p udp --sport 67 --dport 68 -j ACCEPT"), "N2P609") == []
+    assert lines(dump("-A INPUT -p udp --sport 123 --dport 123 -j ACCEPT"), "N2P609") == [5]
 
 
 def test_a_chain_that_only_an_unused_chain_calls_is_unused() -> None:

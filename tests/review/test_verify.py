@@ -361,6 +361,25 @@ def test_a_named_port_is_asked_for_and_given(tmp_path: Path) -> None:
     assert run(tmp_path, str(tmp_path / "web.yaml"), "--named-port", "ssh=23")[0] == 1
 
 
+@pytest.mark.parametrize("number", ["0", "65536", "065535" + 5000 * "0", "0x16", "٢٢", ""])
+def test_a_named_port_has_a_number_that_ports_have(number: str, tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(SAME)
+    status, _, stderr = run(tmp_path, str(tmp_path / "web.yaml"), "--named-port", f"ssh={number}")
+    assert status == 2 and stderr.startswith(f"error: --named-port ssh={number[:9]}")
+
+
+def test_the_result_is_called_after_the_first_policy_not_after_a_set_that_it_refers_to() -> None:
+    objects = [
+        {"apiVersion": "projectcalico.org/v3", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        for kind, name, spec in (
+            ("NetworkSet", "office", {"nets": ["192.0.2.0/24"]}),
+            ("NetworkPolicy", "web", {"selector": "app == 'web'", "types": ["Ingress"]}),
+        )
+    ]
+    text = yaml.safe_dump_all(objects)
+    assert checked(manifests_of(text, "policy.yaml"), (), "calico", "shop").name == "web"
+
+
 HEAD = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: web, namespace: shop}\n"
 BOMB = "\n".join(
     [

@@ -45,13 +45,13 @@ def accept(
         bool,
         typer.Option(
             "--all",
-            help="Accept every difference, and every error and warning that is about none, that is not accepted yet.",
+            help="Accept every difference, and every error and warning that is about none, unless the report or FILE has it accepted.",
         ),
     ] = False,
     output: Annotated[
         str,
         typer.Option(
-            "-o", "--output", metavar="FILE", help="The file of entries; those that it has already stay."
+            "-o", "--output", metavar="FILE", help="The file of entries; those of other digests stay."
         ),
     ] = "accepted.yaml",
 ) -> None:
@@ -71,7 +71,7 @@ def accept(
         from ipt2np.errors import UsageError
         from ipt2np.files import read_input, write_all
         from ipt2np.review.acceptable import acceptable, chosen
-        from ipt2np.review.signoff import parse_signoffs, shortened, signed, written
+        from ipt2np.review.signoff import SignOffs, parse_signoffs, shortened, signed, written
         from ipt2np.text import printable
 
         found = acceptable(*read_input(report))
@@ -93,7 +93,12 @@ def accept(
             if every
             else chosen(found, digest or [])
         )
+        if output == "-":
+            raise UsageError("-o -: entries are kept in a file, beside those that it has already")
         known = parse_signoffs(*read_input(output)) if Path(output).exists() else ()
+        if every:
+            standing = SignOffs.of(known, today).valid
+            wanted = [each for each in wanted if each.digest not in standing]
         digests = {each.digest for each in wanted}
         entries: list[SignOff] = [each for each in known if each.digest not in digests]
         entered = signed(str(reason), str(author), last)

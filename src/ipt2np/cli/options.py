@@ -266,9 +266,9 @@ class Telling:
     report: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="FILE.json",
+            metavar="FILE",
             rich_help_panel=OUTPUT,
-            help="Write the full report: findings, every difference with a witness, the fate of every rule.",
+            help="Write a report, in the format that FILE ends in: .json, .html, .md or .sarif. For several, several times.",
         ),
     ] = None
     accept: Annotated[
@@ -289,7 +289,8 @@ class Telling:
         ),
     ] = Form.TERMINAL
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print no findings.")
+        bool,
+        typer.Option("--quiet", "-q", rich_help_panel=OUTPUT, help="Print neither verdict nor findings."),
     ] = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,8 @@ def options_for(
     else:
         found, pairs = chosen_subject(policies)
         labels, namespace = dict(pairs), about.namespace or found or namespace
-    first = policies.manifests[0].object["metadata"]["name"]
     return Options(
-        identity=Identity(about.name or first, namespace, labels),
+        identity=Identity(about.name or policies.name, namespace, labels),
         cni=policies.cni.name,
         scope=Scope(scope.value),
         assumptions=assumptions_of(host),
@@ -67,7 +67,7 @@ def _ports(about: PolicyFacts) -> list[NamedPort]:
         name, equals, rest = text.partition("=")
         number, _, protocol = rest.partition("/")
         protocol = protocol.upper() or "TCP"
-        fits = number.isascii() and number.isdigit() and 1 <= int(number[:6]) <= 65535
+        fits = re.fullmatch(r"[1-9][0-9]{0,4}", number) is not None and int(number) <= 65535
         if not name or not equals or not fits or protocol not in ("TCP", "UDP", "SCTP"):
             raise UsageError(
                 f"--named-port {text}: expected NAME=NUMBER[/PROTOCOL], for example http=8080/tcp"

@@ -122,7 +122,7 @@ class TableChecks:
 
     @cached_property
     def _summaries(self) -> tuple[Folding, Mapping[str, PacketMap]] | None:
-        return called_chains(self.lint.reach, frozenset(rule.number for rule in self.lint.dead))
+        return called_chains(self.lint.reach)
 
     def _same(self, rule: Rule, blocking: Iterable[Rule]) -> bool:
         """True where the packets of a dead rule meet at the blocking rules what the rule says."""

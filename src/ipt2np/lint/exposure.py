@@ -31,6 +31,8 @@ MANAGEMENT: Mapping[tuple[int, int], str] = {
 }  # fmt: skip
 """Ports that nobody but an administrator or another server of one's own has business with."""
 CLIENT_PORTS = ((FIRST_CLIENT_PORT, 0xFFFF),)
+DHCP_CLIENTS = ((68, 68), (546, 546))
+"""Answers to these are no connection of conntrack's: the question went to everybody (RFC 2131, 4.1; RFC 8415, 18.2)."""
 SHOWN_PORTS = 6
 
 
@@ -156,7 +158,8 @@ def _services(packets: PacketSet, family: int) -> str:
 
 def _stateless(decision: Decision) -> Iterator[Finding]:
     """Rules that take a source port, or a flag, for the sign of an answer."""
-    answering = [each.rule for each in answering_rules(decision)]
+    dhcp = decision.space.values(Field.DESTINATION_PORT, DHCP_CLIENTS)
+    answering = [each.rule for each in answering_rules(decision) if not each.packets <= dhcp]
     if answering:
         yield _leftover(decision, answering, "whoever sends from a server's port, as an answer would come")
     flagged = [rule for rule in reply_rules(decision) if _asks_for_flags(rule)]

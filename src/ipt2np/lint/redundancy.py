@@ -263,10 +263,13 @@ def redundant_rules(reach: Reach, dead: frozenset[int]) -> tuple[Rule, ...]:
         return ()
 
 
-def called_chains(reach: Reach, dead: frozenset[int]) -> tuple[Folding, Mapping[str, PacketMap]] | None:
-    """What each user chain makes of packets, dead rules left out; None where that takes maps that are too large."""
+def called_chains(reach: Reach) -> tuple[Folding, Mapping[str, PacketMap]] | None:
+    """What each user chain would make of packets if they came to it; None where that takes maps that are too large.
+
+    Rules that no packet reaches count: of a chain that a blocked jump alone calls they all are such rules.
+    """
     most = len(reach.universe.space.diagram.level) + MOST_NODES
-    folding = Folding(reach, frozenset(), dead, most=most)
+    folding = Folding(reach, frozenset(), frozenset(), most=most)
     try:
         return folding, folding.summaries()
     except _TooLarge:

@@ -39,8 +39,6 @@ _DNAT = _SNAT + 1
 _FRAGMENT = _DNAT + 1
 _FLAGS = _FRAGMENT + 1
 _TESTS = _FLAGS + FLAGS
-HIDDEN = (_OUTPUT, _TESTS + MOST_TESTS - 1)
-"""The levels below the header fields."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +119,3 @@ class Universe:
         if hook in NO_OUTPUT:
             result &= self._number(_OUTPUT, 16, unnamed)
         return result - self.fragments if self.whole else result
-
-    def headers(self, packets: PacketSet) -> PacketSet:
-        """What the headers of packets can be, the rest left out."""
-        diagram = self.space.diagram
-        return PacketSet(self.space, diagram.eliminate(packets.node, *HIDDEN, diagram.unite))

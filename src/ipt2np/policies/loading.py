@@ -62,19 +62,18 @@ class Policies:
         """The objects, in the order of the files."""
         return [each.object for each in self.manifests]
 
-
-def read_policies(
-    names: Sequence[str],
-    cni: str | None = None,
-    namespace: str = "default",
-    ports: Sequence[NamedPort] = (),
-) -> Policies:
-    """The policies that files hold, those of folders included (``-`` is standard input); as ``policies_in``."""
-    return policies_in(read_texts(names), cni, namespace, ports)
+    @property
+    def name(self) -> str:
+        """That of the first policy; sets, tiers and groups that policies refer to give theirs where there is none."""
+        named = [each for each in self.objects if str(each["kind"]).endswith("Policy")] or self.objects
+        return str(named[0]["metadata"]["name"])
 
 
 def read_texts(names: Sequence[str]) -> list[tuple[bytes, str]]:
-    """The bytes and names of files, those of folders included. InputError where some cannot be read."""
+    """The bytes and names of files, those of folders included; ``-`` is standard input.
+
+    InputError where some cannot be read.
+    """
     found: list[tuple[bytes, str]] = []
     problems: list[Problem] = []
     for name in _expanded(names):
@@ -121,7 +120,7 @@ def checked(
     namespace: str = "default",
     ports: Sequence[NamedPort] = (),
 ) -> Policies:
-    """The policies among objects, as ``read_policies``."""
+    """The policies among objects, as ``policies_in``."""
     found = list(manifests)
     chosen = CNIS[cni or _cni_of(found)]
     policies: list[Manifest] = []

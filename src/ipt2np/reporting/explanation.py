@@ -440,6 +440,8 @@ def packet_text(packet: Mapping[str, Any]) -> str:
             f"[{source}]:{packet['source_port']}" if ":" in source else f"{source}:{packet['source_port']}"
         )
     what = packet["protocol"] if not packet["protocol"].isdigit() else saved_protocol(int(packet["protocol"]))
+    if what.isdigit():
+        what = f"protocol {what}"
     if "port" in packet:
         what = f"{packet['port']}/{what}"
     for name in ("icmp_type", "icmp_code"):

@@ -131,7 +131,7 @@ def parse_signoffs(data: bytes, file: str) -> tuple[SignOff, ...]:
         place = Location(file, mark.line + 1, mark.column + 1) if mark else Location(file)
         raise InputError([Problem(place, "", f"is no YAML: {error.problem}", _EXPECTED)]) from None
     except UnicodeDecodeError as error:
-        place = Location(file, data.count(b"\n", 0, error.start) + 1)
+        place = Location(file, data.count(b"\n", 0, error.start) + 1, 1)
         raise InputError([Problem(place, "", "is no UTF-8", _EXPECTED)]) from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InputError([Problem(Location(file), "", f"is no YAML: {error}", _EXPECTED)]) from None
