@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 @contextmanager
 def reported_errors() -> Iterator[None]:
     """Turns every failure into one message and its exit status."""
+    from rich.text import Text
+
     from ipt2np.errors import InputError, InternalError, UsageError
     from ipt2np.reporting.terminal import ErrorConsole, problem_lines, write
     from ipt2np.text import printable
@@ -26,12 +28,12 @@ def reported_errors() -> Iterator[None]:
         write(console, problem_lines(error.problems))
         raise typer.Exit(2) from None
     except UsageError as error:
-        console.print(f"error: {printable(str(error), 1000)}", markup=False, highlight=False, soft_wrap=True)
+        write(console, iter([Text(f"error: {printable(str(error), 1000)}")]))
         raise typer.Exit(2) from None
     except typer.Exit:
         raise
     except KeyboardInterrupt:
-        console.print("interrupted; nothing was written")
+        write(console, iter([Text("interrupted; nothing was written")]))
         raise typer.Exit(130) from None
     except InternalError as error:
         _internal(console, str(error))
@@ -40,11 +42,14 @@ def reported_errors() -> Iterator[None]:
 
 
 def _internal(console: ErrorConsole, message: str) -> None:
+    from rich.text import Text
+
+    from ipt2np.reporting.terminal import write
     from ipt2np.text import printable
 
-    for line in (
+    lines = (
         f"internal error: {printable(message, 1000)}",
         "Nothing was written. This is a fault of ipt2np: please report it with the ruleset.",
-    ):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    )
+    write(console, (Text(line) for line in lines))
     raise typer.Exit(3) from None

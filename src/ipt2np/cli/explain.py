@@ -21,7 +21,7 @@ from ipt2np.cli.options import (
     ScopeOption,
     Whose,
 )
-from ipt2np.cli.output import print_text, progress
+from ipt2np.cli.output import as_shown, print_text, progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,9 +171,6 @@ def _check_family(decision: Decision, family: int, source: str, rules: str) -> N
 
 def _print(data: Mapping[str, Any], shape: Shape) -> None:
     import json
-    import sys
-
-    from rich.console import Console
 
     from ipt2np.reporting.explanation import explanation_lines
     from ipt2np.reporting.terminal import write
@@ -181,7 +178,4 @@ def _print(data: Mapping[str, Any], shape: Shape) -> None:
     if shape is Shape.JSON:
         print_text(json.dumps(data, indent=1, ensure_ascii=True) + "\n")
         return
-    console = Console(file=sys.stdout)
-    with console.capture() as captured:
-        write(console, explanation_lines(data))
-    print_text(captured.get())
+    print_text(as_shown(lambda console: write(console, explanation_lines(data))))

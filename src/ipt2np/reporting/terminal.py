@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ipt2np.conversion import Conversion
-from ipt2np.errors import Problem
+from ipt2np.errors import Problem, UsageError
 from ipt2np.findings import Difference, Finding, Severity
 from ipt2np.lint import Linted
 from ipt2np.proof.prove import ProvenDifference, Verdict
@@ -237,6 +237,14 @@ class OutputConsole(ErrorConsole):
 
 
 def write(console: Console, lines: Iterator[Text]) -> None:
-    """Prints lines as they are: no markup, no wrapping inside words, no emoji."""
-    for line in lines:
-        console.print(line, soft_wrap=True, highlight=False, emoji=False, markup=False)
+    """Prints lines as they are: no markup, no wrapping inside words, no emoji.
+
+    UsageError where standard output takes no more; of a standard error that is full nobody can be told.
+    """
+    try:
+        for line in lines:
+            console.print(line, soft_wrap=True, highlight=False, emoji=False, markup=False)
+    except OSError as error:
+        console.on_broken_pipe()
+        if not console.stderr:
+            raise UsageError(f"standard output cannot be written: {error.strerror or error}") from None
