@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from ipt2np.packets import AddressSet
+
 Entry: TypeAlias = Mapping[str, Any]
 """An object of the JSON report."""
 
@@ -15,6 +17,8 @@ FATES = ("lost", "approximated", "assumed", "unreachable", "kept", "not-applicab
 """What a reviewer asks for first, first."""
 
 SHOWN_SOURCES = 4
+MOST_INVERTED = SHOWN_SOURCES * 128
+"""Blocks that are left where so few of the shortest are taken out of all addresses."""
 SHOWN_PORTS = 200
 """Characters of a list of ports."""
 
@@ -49,11 +53,20 @@ def sources_text(box: Entry) -> str:
     if cidrs in (["0.0.0.0/0"], ["::/0"]):
         text = f"any IPv{6 if ':' in cidrs[0] else 4} address"
     else:
-        text = some(cidrs) or "any address"
+        text = _all_but_a_few(cidrs) or some(cidrs) or "any address"
     who = box.get("source_class", "external")
     if who != "external":
         text += " (any source)" if who == "any" else f" ({who}s)"
     return text + (f" on {box['interface']}" if box.get("interface") else "")
+
+
+def _all_but_a_few(cidrs: Sequence[str]) -> str:
+    """``any IPv4 address but 10.0.0.0/8`` where that is shorter than what is there; else nothing."""
+    if not SHOWN_SOURCES < len(cidrs) <= MOST_INVERTED:
+        return ""
+    there = AddressSet.cidrs(*cidrs)
+    missing = (~there).to_cidrs()
+    return f"any IPv{there.family} address but {', '.join(missing)}" if len(missing) <= SHOWN_SOURCES else ""
 
 
 def service_text(box: Entry) -> str:
