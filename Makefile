@@ -14,13 +14,15 @@ PYTHONS := python3 python3.13 python3.12 python3.11 python3.14
 PYTEST_ARGS ?=
 
 # The judges take processes of their own beside the other tests: the kernel, which mostly waits, and the second analyser,
-# brute force, evaluators that ask one packet after another, corruption, schemas. What they run does not count as covered:
-# they would be half as fast.
+# brute force, evaluators that ask one packet after another, corruption, schemas, a browser; and what is read and written at
+# length. What they run does not count as covered: they would be half as fast.
 KERNEL := tests/kernel
 JUDGES := tests/corpus tests/analyzer tests/packets tests/cni/test_blocks.py tests/cni/test_naive_calico.py \
   tests/cni/test_cilium_kinds.py tests/cni/test_antrea_kinds.py tests/cni/test_dialects.py tests/cni/test_every_cni.py tests/cni/test_cover.py \
   tests/cni/test_schemas.py tests/cni/test_capabilities.py tests/proof/test_corruption.py tests/review/test_comparing.py \
-  tests/review/test_comparing_policies.py tests/review/test_verify_mutations.py tests/lint tests/testplan tests/browser
+  tests/review/test_comparing_policies.py tests/review/test_verify_mutations.py tests/lint tests/testplan tests/browser \
+  tests/syntax/test_hostile_input.py tests/cli/test_hostile.py tests/ipsets/test_large.py tests/reporting/test_markdown.py \
+  tests/cni/test_matrix.py tests/test_examples.py tests/test_wheel.py
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -250,27 +250,27 @@ def test_a_thousand_chains_in_a_circle_are_one_fault() -> None:
 
 
 @pytest.mark.parametrize("line", [
-    '-A INPUT -p tcp --dport 80 -m comment --comment "' + "x" * 1_000_000 + '" -j ACCEPT',
-    "-A INPUT -p tcp --dport 80 " + " " * 1_000_000 + "-j ACCEPT",
+    '-A INPUT -p tcp --dport 80 -m comment --comment "' + "x" * 300_000 + '" -j ACCEPT',
+    "-A INPUT -p tcp --dport 80 " + " " * 300_000 + "-j ACCEPT",
     "-A INPUT -p tcp --dport 80 -m frob " + "--x 1 " * 30_000 + "-j ACCEPT",
     "-A INPUT -p tcp --dport 80 -m frob --x " + '""' * 500_000 + " -j ACCEPT",
 ])  # fmt: skip
-def test_a_line_may_be_a_million_characters_long(line: str) -> None:
+def test_a_line_may_be_very_long(line: str) -> None:
     conversion = convert([parsed(dump(line))])
     assert len(conversion.text) < 10_000 and len(told(conversion)) < 10_000
 
 
 @pytest.mark.parametrize("line", [
-    '-A INPUT -m comment --comment "' + "x" * 1_000_000, "x" * 1_000_000, "-A INPUT -s " + "1" * 1_000_000,
-    "-A INPUT -p tcp --dport " + "9" * 1_000_000,
-    "-A INPUT -j " + "x" * 1_000_000, "-I INPUT " + "1" * 1_000_000, "-A INPUT " + "! " * 50_000,
-    "-A INPUT -s 10.0.0.0/" + "8" * 1_000_000,
-    "-A INPUT -p " + "6" * 1_000_000, "-A INPUT -m connlimit --connlimit-above " + "9" * 1_000_000,
-    "*" + "x" * 1_000_000, ":" + "x" * 1_000_000,
-    '"' + "\\" * 1_000_000, "-A INPUT --" + "x" * 1_000_000, "-A INPUT -m mark --mark 0x" + "f" * 1_000_000,
+    '-A INPUT -m comment --comment "' + "x" * 300_000, "x" * 300_000, "-A INPUT -s " + "1" * 300_000,
+    "-A INPUT -p tcp --dport " + "9" * 300_000,
+    "-A INPUT -j " + "x" * 300_000, "-I INPUT " + "1" * 300_000, "-A INPUT " + "! " * 50_000,
+    "-A INPUT -s 10.0.0.0/" + "8" * 300_000,
+    "-A INPUT -p " + "6" * 300_000, "-A INPUT -m connlimit --connlimit-above " + "9" * 300_000,
+    "*" + "x" * 300_000, ":" + "x" * 300_000,
+    '"' + "\\" * 300_000, "-A INPUT --" + "x" * 300_000, "-A INPUT -m mark --mark 0x" + "f" * 300_000,
     "-A INPUT -p icmp --icmp-type " + "8/" * 50_000,
 ])  # fmt: skip
-def test_a_fault_in_a_million_characters_is_told_in_a_few(line: str) -> None:
+def test_a_fault_in_a_very_long_line_is_told_in_a_few_characters(line: str) -> None:
     with pytest.raises(InputError) as caught:
         parsed(dump(line))
     stream = io.StringIO()

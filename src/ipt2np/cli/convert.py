@@ -14,11 +14,11 @@ from ipt2np.cli.groups import grouped
 from ipt2np.cli.options import (
     OUTPUT,
     Choices,
-    ClusterFacts,
     Dumps,
     FailOn,
     FailOnOption,
     HostFacts,
+    OneOrAll,
     Rules,
     Selection,
     Telling,
@@ -38,7 +38,7 @@ ALL = "all"
 def convert(
     rules: Rules,
     dumps: Dumps,
-    cluster: ClusterFacts,
+    cluster: OneOrAll,
     selection: Selection,
     host: HostFacts,
     telling: Telling,

@@ -228,6 +228,20 @@ class ClusterFacts(Addresses):
         typer.Option(
             metavar="NAME",
             rich_help_panel=OBJECT,
+            help="Which CNI the cluster runs (`ipt2np cnis` lists them); kubernetes is the portable core.",
+        ),
+    ] = "kubernetes"
+
+
+@dataclass(frozen=True)
+class OneOrAll(ClusterFacts):
+    """The same where all CNIs may be asked for at once."""
+
+    cni: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            rich_help_panel=OBJECT,
             help="Which CNI the cluster runs (`ipt2np cnis` lists them); kubernetes is the portable core. With all: no policy, "
             "but what each CNI would keep and lose.",
         ),

@@ -149,7 +149,7 @@ class Survey:
             if key not in seen:
                 seen.add(key)
                 for ranges in self._by_answer(service).values():
-                    yield self._one_of(Why.ANSWERS, "one of those answered like this", service, ranges)
+                    yield self._one_of(Why.ANSWERS, "one of all that get the same answers", service, ranges)
 
     def values(self) -> Iterator[Point]:
         """One packet for each value of the map."""

@@ -40,7 +40,7 @@ def why(case: ProbeCase) -> str:
     first = case.reasons[0]
     codes = f" [{', '.join(first.findings)}]" if first.findings else ""
     beyond = (
-        f", where {places(first.beyond)} decide{'s' if len(first.beyond) == 1 else ''}"
+        f"; beyond it {places(first.beyond)} decide{'s' if len(first.beyond) == 1 else ''}"
         if first.beyond
         else ""
     )
