@@ -22,7 +22,7 @@ from ipt2np.packets import Field, PacketSet
 from ipt2np.planning import InDoubt, PolicyPlan, translate
 from ipt2np.proof import Proof, prove
 from ipt2np.proof.assumed import as_assumed
-from ipt2np.reporting.ledger import Ledger, ledger
+from ipt2np.proof.ledger import Ledger, ledger
 from ipt2np.rules.assumptions import Assumptions
 from ipt2np.rules.matches.set import sets_named
 from ipt2np.rules.model import Ruleset

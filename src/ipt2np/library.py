@@ -11,7 +11,7 @@ from ipt2np.findings import CATALOGUE, Difference, Finding, Severity
 from ipt2np.packets import AddressSet, Field, PacketMap, PacketSet, PacketSpace, PortSet
 from ipt2np.planning import InDoubt, PolicyPlan, translate
 from ipt2np.proof import Proof, Verdict, prove
-from ipt2np.reporting.ledger import Fate, Ledger, ledger
+from ipt2np.proof.ledger import Fate, Ledger, ledger
 from ipt2np.rules.assumptions import Assumptions
 from ipt2np.rules.meaning import Half
 from ipt2np.rules.model import Rule, Ruleset

@@ -7,7 +7,8 @@ from typing import Any
 
 from ipt2np import Options, convert
 from ipt2np.reporting.conversionreport import conversion_report
-from ipt2np.reporting.report import Report, SourceFile
+from ipt2np.reporting.report import Report
+from ipt2np.sourcefile import SourceFile
 from ipt2np.syntax.dump import parse_rulesets
 
 HOSTILE = (

@@ -10,7 +10,8 @@ from typing import Any
 
 from ipt2np import Options, convert, parse_ruleset
 from ipt2np.reporting.conversionreport import conversion_report
-from ipt2np.reporting.report import Report, SourceFile
+from ipt2np.reporting.report import Report
+from ipt2np.sourcefile import SourceFile
 from tests.sample_hosts import FOLDER, IDENTITY
 
 SHOP = """\

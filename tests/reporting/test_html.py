@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from ipt2np.cli.main import app
 from ipt2np.reporting.html import html
-from ipt2np.reporting.report import Report, SourceFile
+from ipt2np.reporting.report import Report
+from ipt2np.sourcefile import SourceFile
 from tests.reporting import reports
 from tests.sample_hosts import FOLDER
 

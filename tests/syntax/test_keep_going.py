@@ -19,7 +19,7 @@ from ipt2np import (
     decide,
     parse_ruleset,
 )
-from ipt2np.reporting.ledger import Fate
+from ipt2np.proof.ledger import Fate
 from ipt2np.rules.unread import why_unread
 from tests.dumps import decided, dump, fate_of, table
 

@@ -10,7 +10,7 @@ from ipt2np.cli.errors import reported_errors
 from ipt2np.cli.output import print_text
 
 if TYPE_CHECKING:
-    from ipt2np.review.acceptable import Acceptable
+    from ipt2np.reporting.acceptable import Acceptable
     from ipt2np.review.signoff import SignOff
 
 
@@ -70,7 +70,7 @@ def accept(
         from ipt2np.cli.arguments import day_of
         from ipt2np.errors import UsageError
         from ipt2np.files import read_input, write_all
-        from ipt2np.review.acceptable import acceptable, chosen
+        from ipt2np.reporting.acceptable import acceptable, chosen
         from ipt2np.review.signoff import SignOffs, parse_signoffs, shortened, signed, written
         from ipt2np.text import printable
 

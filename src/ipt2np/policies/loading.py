@@ -16,7 +16,7 @@ from ipt2np.cni.registry import CNIS
 from ipt2np.errors import InputError, Location, Problem, UsageError
 from ipt2np.files import read_input
 from ipt2np.policies.manifest import Manifest, manifests_of
-from ipt2np.reporting.report import POLICY, SourceFile
+from ipt2np.sourcefile import POLICY, SourceFile
 
 SUFFIXES = (".yaml", ".yml", ".json")
 MOST_FILES = 10_000

@@ -10,12 +10,13 @@ from ipt2np.proof.boxes import Box
 from ipt2np.proof.prove import ProvenDifference, impossible_sources
 from ipt2np.reporting import plain
 from ipt2np.reporting.conversionreport import named, ruleset_files
-from ipt2np.reporting.report import SCHEMA, Report, SourceFile
+from ipt2np.reporting.report import SCHEMA, Report
 from ipt2np.reporting.verificationreport import place
 from ipt2np.reporting.words import COMPARED
 from ipt2np.review.comparing import Behind, Comparison, HostSide, PolicySide, Side
 from ipt2np.rules.model import Ruleset
 from ipt2np.semantics import Can
+from ipt2np.sourcefile import SourceFile
 
 
 def comparison_report(

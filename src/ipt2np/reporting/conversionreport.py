@@ -14,11 +14,12 @@ from ipt2np.proof.access import Access, Bounds, access
 from ipt2np.proof.boxes import Box, boxes, ranges_text
 from ipt2np.proof.prove import ProvenDifference, class_packets, impossible_sources
 from ipt2np.reporting import plain
-from ipt2np.reporting.report import POLICY, RULESET, SCHEMA, Report, SourceFile
+from ipt2np.reporting.report import SCHEMA, Report
 from ipt2np.reporting.words import about, inside, verdict_text
 from ipt2np.rules.assumptions import ASSUMPTIONS, UNDECIDED
 from ipt2np.rules.model import Ruleset
 from ipt2np.semantics import Can, Decision
+from ipt2np.sourcefile import POLICY, RULESET, SourceFile
 
 STDOUT = "policy.yaml"
 """What the policy's text is called where it is written to no file."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from ipt2np.reporting.report import Report, SourceFile
+from ipt2np.reporting.report import Report
+from ipt2np.sourcefile import SourceFile
 
 SHOWN_LINKS = 100
 """A line shows so many links to the other side, and counts the rest."""

@@ -12,8 +12,8 @@ from ipt2np.frames import Found
 from ipt2np.packets import AddressSet
 from ipt2np.proof.access import Access
 from ipt2np.proof.boxes import PORTED, Box, ranges_text, readable
+from ipt2np.proof.ledger import Ledger
 from ipt2np.proof.prove import Proof, ProvenDifference
-from ipt2np.reporting.ledger import Ledger
 from ipt2np.rules.interfaces import Interfaces
 from ipt2np.rules.model import Rule, Ruleset
 

@@ -13,11 +13,11 @@ from ipt2np.conversion import Conversion
 from ipt2np.errors import Problem, UsageError
 from ipt2np.findings import Difference, Finding, Severity
 from ipt2np.lint import Linted
+from ipt2np.proof.ledger import Fate
 from ipt2np.proof.prove import ProvenDifference, Verdict
 from ipt2np.reporting.accepted import Accepted, accepted
 from ipt2np.reporting.colours import SEVERITY_COLOURS
 from ipt2np.reporting.comparisonreport import behind_sides, title
-from ipt2np.reporting.ledger import Fate
 from ipt2np.reporting.plain import difference_digest
 from ipt2np.reporting.words import COMPARED, MEANINGS, about, also_opened, difference_text, inside
 from ipt2np.review.comparing import Behind, Comparison

@@ -28,7 +28,7 @@ from ipt2np.policies.matching import PolicyRule, is_policy, policy_rules
 from ipt2np.policies.subjects import Subject, subjects
 from ipt2np.proof import prove
 from ipt2np.proof.assumed import as_assumed
-from ipt2np.reporting.ledger import ledger
+from ipt2np.proof.ledger import ledger
 from ipt2np.review.disagreements import disagreements
 from ipt2np.rules.model import Ruleset
 from ipt2np.semantics import Can, Decision

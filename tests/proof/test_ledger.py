@@ -10,7 +10,7 @@ import pytest
 from ipt2np import Conversion, Facts, Options, convert
 from ipt2np.cni.base import Cluster
 from ipt2np.cni.registry import CNIS
-from ipt2np.reporting.ledger import Fate
+from ipt2np.proof.ledger import Fate
 from tests.dumps import dump, parsed
 from tests.sample_hosts import HOSTS, rulesets
 
