@@ -20,8 +20,9 @@ from rich.console import Console
 from ipt2np import Assumptions, Identity, InputError, Options, UsageError, convert, decide, parse_ruleset
 from ipt2np.conversion import Conversion
 from ipt2np.reporting import jsonreport
+from ipt2np.reporting.console import problem_lines, write
 from ipt2np.reporting.conversionreport import conversion_report
-from ipt2np.reporting.terminal import conversion_lines, problem_lines, write
+from ipt2np.reporting.terminal import conversion_lines
 from tests.dumps import dump, parsed
 
 SAMPLES = sorted((Path(__file__).resolve().parents[2] / "samples").glob("*.v[46]"))

@@ -7,10 +7,13 @@ import ipaddress
 import re
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ipt2np.cni.base import Identity
 from ipt2np.cni.manifests import is_label, is_name, is_namespace
 from ipt2np.errors import UsageError
+
+if TYPE_CHECKING:
+    from ipt2np.cni.base import Identity
 
 SELECTOR_LABEL = "app.kubernetes.io/name"
 HOST_LABEL = "kubernetes.io/hostname"
@@ -67,6 +70,8 @@ def identity_of(
     rules: str, name: str | None, namespace: str, pod_selector: str | None, *, host: bool = False
 ) -> Identity:
     """Whose policy it is; name and labels come from the file's name where they are not given."""
+    from ipt2np.cni.base import Identity
+
     if name is not None and not is_name(name):
         raise UsageError(
             f"--name {name}: expected a Kubernetes name: lower-case letters, digits, - and ., at most 253 characters"

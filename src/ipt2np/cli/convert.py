@@ -73,32 +73,29 @@ def convert(
     Exit status: 0 done; 1 done, with a finding at or above --fail-on; 2 bad input or usage, nothing written; 3 internal error.
     """
     with reported_errors():
+        from ipt2np.cli.inputs import check_inputs, check_outputs, names_of
+        from ipt2np.reporting.formats import check_formats
+
+        reports = telling.report or []
+        inputs = [*names_of(rules, dumps), *(telling.accept or [])]
+        check_formats(reports)
+        check_outputs([output, *reports], inputs)
+        check_inputs(inputs)
+
+        # From here on the library is needed, which takes longer to load than everything above.
         from ipt2np import __version__
-        from ipt2np.cli.inputs import (
-            check_cni,
-            check_inputs,
-            check_outputs,
-            facts_of,
-            names_of,
-            options_of,
-            read_rulesets,
-            signoffs_of,
-        )
+        from ipt2np.cli.inputs import check_cni, facts_of, options_of, read_rulesets, signoffs_of
         from ipt2np.cli.telling import least_of, tell
         from ipt2np.conversion import convert as convert_rulesets
         from ipt2np.errors import UsageError
         from ipt2np.reporting.accepted import accepted
+        from ipt2np.reporting.console import ErrorConsole
         from ipt2np.reporting.conversionreport import STDOUT, conversion_report
-        from ipt2np.reporting.formats import check_formats
-        from ipt2np.reporting.terminal import ErrorConsole, conversion_lines
+        from ipt2np.reporting.terminal import conversion_lines
 
         check_cni(cluster.cni, cluster, ALL)
         options = options_of(rules, cluster, selection, choices, host)
         options = replace(options, templates=template_dir)
-        reports = telling.report or []
-        check_formats(reports)
-        check_outputs([output, *reports], [*names_of(rules, dumps), *(telling.accept or [])])
-        check_inputs([*names_of(rules, dumps), *(telling.accept or [])])
         every = cluster.cni == ALL
         if every and (output != "-" or reports or selection.scope is Whose.HOST):
             raise UsageError("--cni all writes no policy: -o, --report and --scope host go with one CNI")

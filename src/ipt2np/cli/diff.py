@@ -61,23 +61,8 @@ def diff(
     Exit status: 0 no difference; 1 a difference that nobody has accepted; 2 bad input or usage; 3 internal error.
     """
     with reported_errors():
-        from ipt2np import __version__
-        from ipt2np.cli.inputs import (
-            assumptions_of,
-            check_inputs,
-            check_outputs,
-            cluster_of,
-            facts_of,
-            signoffs_of,
-        )
-        from ipt2np.cli.telling import tell
-        from ipt2np.conversion import Options, OtherFamily
-        from ipt2np.packets import PacketSpace
-        from ipt2np.reporting.accepted import accepted
-        from ipt2np.reporting.comparisonreport import comparison_report
+        from ipt2np.cli.inputs import check_inputs, check_outputs
         from ipt2np.reporting.formats import check_formats
-        from ipt2np.reporting.terminal import OutputConsole, comparison_lines
-        from ipt2np.review.comparing import compare_sides
 
         names = [[before, *(with_a or [])], [after, *(with_b or [])]]
         inputs = [*names[0], *names[1], *filter(None, [dumps.ipset, dumps.addr]), *(dumps.route or [])]
@@ -85,6 +70,19 @@ def diff(
         check_formats(telling.report or [])
         check_outputs(telling.report or [], inputs)
         check_inputs(inputs)
+
+        # From here on the library is needed, which takes longer to load than everything above.
+        from ipt2np import __version__
+        from ipt2np.cli.inputs import assumptions_of, cluster_of, facts_of, signoffs_of
+        from ipt2np.cli.telling import tell
+        from ipt2np.conversion import Options, OtherFamily
+        from ipt2np.packets import PacketSpace
+        from ipt2np.reporting.accepted import accepted
+        from ipt2np.reporting.comparisonreport import comparison_report
+        from ipt2np.reporting.console import OutputConsole
+        from ipt2np.reporting.terminal import comparison_lines
+        from ipt2np.review.comparing import compare_sides
+
         with progress("Reading …", telling.quiet) as told:
             signoffs = signoffs_of(telling.accept or [])
             options = Options(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from ipt2np.reporting.terminal import ErrorConsole
+    from ipt2np.reporting.console import ErrorConsole
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def reported_errors() -> Iterator[None]:
     from rich.text import Text
 
     from ipt2np.errors import InputError, InternalError, UsageError
-    from ipt2np.reporting.terminal import ErrorConsole, problem_lines, write
+    from ipt2np.reporting.console import ErrorConsole, problem_lines, write
     from ipt2np.text import printable
 
     console = ErrorConsole()
@@ -44,7 +44,7 @@ def reported_errors() -> Iterator[None]:
 def _internal(console: ErrorConsole, message: str) -> None:
     from rich.text import Text
 
-    from ipt2np.reporting.terminal import write
+    from ipt2np.reporting.console import write
     from ipt2np.text import printable
 
     lines = (

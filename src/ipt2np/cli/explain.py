@@ -172,8 +172,8 @@ def _check_family(decision: Decision, family: int, source: str, rules: str) -> N
 def _print(data: Mapping[str, Any], shape: Shape) -> None:
     import json
 
+    from ipt2np.reporting.console import write
     from ipt2np.reporting.explanation import explanation_lines
-    from ipt2np.reporting.terminal import write
 
     if shape is Shape.JSON:
         print_text(json.dumps(data, indent=1, ensure_ascii=True) + "\n")

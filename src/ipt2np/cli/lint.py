@@ -41,28 +41,25 @@ def lint(
     Exit status: 0 done; 1 done, with a finding at or above --fail-on that nobody has accepted; 2 bad input or usage; 3 internal error.
     """
     with reported_errors():
-        from ipt2np import __version__
-        from ipt2np.cli.inputs import (
-            assumptions_of,
-            check_inputs,
-            check_outputs,
-            facts_of,
-            names_of,
-            read_rulesets,
-            signoffs_of,
-        )
-        from ipt2np.cli.telling import least_of, tell
-        from ipt2np.lint import lint as lint_rulesets
-        from ipt2np.reporting.accepted import accepted
+        from ipt2np.cli.inputs import check_inputs, check_outputs, names_of
         from ipt2np.reporting.formats import check_formats
-        from ipt2np.reporting.lintreport import lint_report
-        from ipt2np.reporting.terminal import OutputConsole, lint_lines
 
-        chosen = _codes("--only", only), _codes("--ignore", ignore)
         inputs = [*names_of(rules, dumps), *(telling.accept or [])]
         check_formats(telling.report or [])
         check_outputs(telling.report or [], inputs)
         check_inputs(inputs)
+
+        # From here on the library is needed, which takes longer to load than everything above.
+        from ipt2np import __version__
+        from ipt2np.cli.inputs import assumptions_of, facts_of, read_rulesets, signoffs_of
+        from ipt2np.cli.telling import least_of, tell
+        from ipt2np.lint import lint as lint_rulesets
+        from ipt2np.reporting.accepted import accepted
+        from ipt2np.reporting.console import OutputConsole
+        from ipt2np.reporting.lintreport import lint_report
+        from ipt2np.reporting.terminal import lint_lines
+
+        chosen = _codes("--only", only), _codes("--ignore", ignore)
         with progress("Reading …", telling.quiet) as told:
             signoffs = signoffs_of(telling.accept or [])
             facts = facts_of(host, dumps)

@@ -28,7 +28,7 @@ def print_text(text: str) -> None:
 @contextmanager
 def progress(text: str, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """Shows what is being done while it is, where standard error is a terminal; gives a function that changes the text."""
-    from ipt2np.reporting.terminal import ErrorConsole
+    from ipt2np.reporting.console import ErrorConsole
 
     console = ErrorConsole()
     if quiet or not console.is_terminal:

@@ -31,8 +31,8 @@ def tell(
     Everything is made before anything is written: a fault leaves no file behind.
     """
     from ipt2np.files import write_all
+    from ipt2np.reporting.console import write
     from ipt2np.reporting.formats import formatted
-    from ipt2np.reporting.terminal import write
 
     wanted: Sequence[str] = telling.report or []
     annotated = telling.form is Form.GITHUB

@@ -53,29 +53,27 @@ def verify(
     internal error.
     """
     with reported_errors():
-        from ipt2np import __version__
-        from ipt2np.cli.inputs import (
-            check_inputs,
-            check_outputs,
-            facts_of,
-            names_of,
-            read_rulesets,
-            signoffs_of,
-        )
-        from ipt2np.cli.policies import options_for, policies_of
-        from ipt2np.cli.telling import least_of, tell
-        from ipt2np.conversion import OtherFamily
-        from ipt2np.policies.loading import read_texts
-        from ipt2np.reporting.accepted import accepted
+        from ipt2np.cli.inputs import check_inputs, check_outputs, names_of
         from ipt2np.reporting.formats import check_formats
-        from ipt2np.reporting.terminal import OutputConsole, conversion_lines
-        from ipt2np.reporting.verificationreport import verification_report
-        from ipt2np.review.verification import verify as verified
 
         inputs = [*names_of(rules, dumps), *policy, *(telling.accept or [])]
         check_formats(telling.report or [])
         check_outputs(telling.report or [], inputs)
         check_inputs(inputs)
+
+        # From here on the library is needed, which takes longer to load than everything above.
+        from ipt2np import __version__
+        from ipt2np.cli.inputs import facts_of, read_rulesets, signoffs_of
+        from ipt2np.cli.policies import options_for, policies_of
+        from ipt2np.cli.telling import least_of, tell
+        from ipt2np.conversion import OtherFamily
+        from ipt2np.policies.loading import read_texts
+        from ipt2np.reporting.accepted import accepted
+        from ipt2np.reporting.console import OutputConsole
+        from ipt2np.reporting.terminal import conversion_lines
+        from ipt2np.reporting.verificationreport import verification_report
+        from ipt2np.review.verification import verify as verified
+
         with progress("Reading …", telling.quiet) as told:
             signoffs = signoffs_of(telling.accept or [])
             facts = facts_of(host, dumps)
