@@ -8,7 +8,6 @@ from enum import Enum
 from pathlib import Path
 
 from ipt2np.cni.base import Cluster, Cni, Fitted, Identity, PlatformEffect, PolicyFault, Reading
-from ipt2np.cni.fitting.losses import protocols_text
 from ipt2np.cni.registry import CNIS, HOSTS
 from ipt2np.cni.render import render
 from ipt2np.errors import InternalError, TargetLimit, UsageError
@@ -18,6 +17,7 @@ from ipt2np.findings.collect import decision_findings
 from ipt2np.findings.frames import by_frame, frame_findings
 from ipt2np.findings.hostfacts import fact_findings
 from ipt2np.findings.stateless import stateless_findings
+from ipt2np.findings.wording import protocols_text
 from ipt2np.packets import Field, PacketSet
 from ipt2np.planning import InDoubt, PolicyPlan, translate
 from ipt2np.proof import Proof, prove

@@ -14,7 +14,9 @@ from ipt2np import library
 def loaded(program: str) -> set[str]:
     """The modules that a fresh interpreter has loaded after ``program``."""
     listed = f"{program}\nimport sys\nprint(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", listed], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True
+    )
     return set(told.stdout.split())
 
 
@@ -22,6 +24,27 @@ def test_the_command_line_is_there_before_the_library_is_loaded() -> None:
     modules = loaded("import ipt2np.cli.main")
     assert "ipt2np.cli.main" in modules
     assert not {"ipt2np.library", "ipt2np.conversion", "lark", "yaml", "jinja2"} & modules
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["accept", "-"],
+        ["convert", "-", "--report", "report.pdf"],
+        ["verify", "-", "policy.yaml", "--report", "report.pdf"],
+        ["diff", "-", "-"],
+        ["lint", "-", "--ipset", "-"],
+    ],
+    ids=" ".join,
+)
+def test_what_needs_no_ruleset_loads_nothing_that_reads_one(arguments: list[str]) -> None:
+    modules = loaded(
+        f"import sys\nfrom ipt2np.cli.main import app\ntry:\n    app({arguments!r})\nexcept SystemExit as end:\n"
+        "    assert end.code == 2"
+    )
+    assert "ipt2np.reporting.console" in modules
+    assert not {"ipt2np.library", "ipt2np.conversion", "ipt2np.semantics", "ipt2np.cni.registry"} & modules
+    assert not {"lark", "jinja2"} & modules
 
 
 def test_a_name_of_the_library_is_there_when_it_is_asked_for() -> None:

@@ -16,9 +16,11 @@ from ipt2np.findings import Finding
 from ipt2np.packets import PacketSet, PacketSpace
 from ipt2np.planning import PolicyPlan
 
-DATAPLANE_V2 = "https://cloud.google.com/kubernetes-engine/docs/concepts/dataplane-v2"
 CERTAIN = cilium.Options(cidr_match=frozenset(), end_port=False, native=False)
-"""What is known to be enforced: of the embedded Cilium neither endPort nor SCTP is documented."""
+"""What is known to be enforced: of the embedded Cilium neither endPort nor SCTP is documented.
+
+Source: https://cloud.google.com/kubernetes-engine/docs/concepts/dataplane-v2
+"""
 POSSIBLE = cilium.Options(cidr_match=frozenset(), sctp=True, native=False)
 
 

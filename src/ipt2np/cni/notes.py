@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ipt2np.cni.base import Object
 from ipt2np.findings import Finding
 from ipt2np.findings.catalogue import remedy
-from ipt2np.packets import Field
 from ipt2np.planning import PlanEffect, PolicyPlan
 
 Condition = Callable[[PolicyPlan, Sequence[Object]], bool]
@@ -44,11 +43,6 @@ def _rules(objects: Sequence[Object]) -> Iterator[Object]:
         yield from each["spec"].get("ingress") or []
 
 
-def has_ranges(plan: PolicyPlan, objects: Sequence[Object]) -> bool:
-    """Where some port range is written with ``endPort``."""
-    return any("endPort" in port for rule in _rules(objects) for port in rule.get("ports", []))
-
-
 def has_blocks(plan: PolicyPlan, objects: Sequence[Object]) -> bool:
     """Where some rule names sources."""
     return any("from" in rule for rule in _rules(objects))
@@ -78,8 +72,3 @@ def accepts_both_families(plan: PolicyPlan, objects: Sequence[Object]) -> bool:
     """Where packets of both families are accepted."""
     wanted = plan.allow_only().wanted
     return all(wanted.meets(plan.space.family(family)) for family in (4, 6))
-
-
-def accepts_ports(plan: PolicyPlan, objects: Sequence[Object]) -> bool:
-    """Where something is accepted at all."""
-    return bool(plan.allow_only().wanted.some(Field.SOURCE))

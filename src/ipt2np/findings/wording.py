@@ -1,10 +1,11 @@
-"""Words that findings share: how many rules, and where they stand."""
+"""Words that findings share: how many rules, where they stand, which protocols."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ipt2np.frames import Frames
+from ipt2np.packets import Field, PacketSet
 from ipt2np.packets.intervals import merged
 from ipt2np.rules.model import BUILTIN_CHAINS, Rule
 
@@ -12,6 +13,7 @@ BUILTIN = frozenset(name for names in BUILTIN_CHAINS.values() for name in names)
 NO_FRAMES = Frames()
 SHOWN_CHAINS = 6
 SHOWN_RANGES = 8
+NAMED_PROTOCOLS = ((6, "TCP"), (17, "UDP"), (132, "SCTP"), (1, "ICMP"), (58, "ICMPv6"))
 
 
 def counted(rules: Sequence[object], what: str = "rule") -> str:
@@ -77,3 +79,30 @@ def extent_of(rules: Sequence[Rule]) -> str:
         single = len(ranges) == 1 and ranges[0][0] == ranges[0][1]
         parts.append((f"{file} " if len(by_file) > 1 else "") + f"line{'' if single else 's'} {shown}{more}")
     return "; ".join(parts)
+
+
+def protocols_text(packets: PacketSet) -> str:
+    """The protocols of a packet set in words, as ``ICMP and protocols 47, 50-51``."""
+    space = packets.space
+    named = []
+    rest = packets
+    for number, name in NAMED_PROTOCOLS:
+        chosen = space.value(Field.PROTOCOL, number)
+        if packets.meets(chosen):
+            named.append(name)
+            rest -= chosen
+    numbers: list[str] = []
+    if rest:
+        ranges = merged(
+            (low, high)
+            for family in (4, 6)
+            for low, high, _ in space.split(
+                space.of_family(rest & space.family(family), family), Field.PROTOCOL
+            )
+        )
+        count = sum(high - low + 1 for low, high in ranges)
+        text = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges[:4])
+        numbers = [
+            f"protocol {text}" if count == 1 else f"protocols {text}" + (", …" if len(ranges) > 4 else "")
+        ]
+    return " and ".join([*named, *numbers])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
-from ipt2np.cni.fitting.losses import protocols_text
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.finding import Finding
-from ipt2np.findings.wording import counted, lines_of
+from ipt2np.findings.wording import counted, lines_of, protocols_text
 from ipt2np.packets import Field, PacketSet
 from ipt2np.packets.intervals import AddressSet
 from ipt2np.rules.model import Rule

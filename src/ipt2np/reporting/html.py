@@ -18,8 +18,8 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
-from ipt2np.reporting.htmlsources import counted
 from ipt2np.reporting.htmlview import service_text, view
+from ipt2np.reporting.phrases import counted
 from ipt2np.reporting.report import Report
 from ipt2np.resources import read_template
 

@@ -8,6 +8,7 @@ from socket import AF_INET, AF_INET6, inet_pton
 
 from ipt2np.packets import AddressSet
 from ipt2np.packets.intervals import ADDRESS_BITS, address_text
+from ipt2np.reporting.phrases import counted
 
 SHOWN_SOURCES = 6
 """Lists of sources up to so long stand where they are meant; longer ones once, at the end."""
@@ -95,8 +96,3 @@ def _around(some: AddressSet) -> tuple[str, list[str]]:
     name = f"{address_text(network, family)}/{length}" if length else f"any IPv{family}"
     whole = AddressSet(family, ((network, network + (1 << (bits - length)) - 1),))
     return name, (whole - some).to_cidrs()
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """A number with its noun: ``1 block``, ``1,024 blocks``."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

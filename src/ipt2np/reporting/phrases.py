@@ -23,9 +23,9 @@ SHOWN_PORTS = 200
 """Characters of a list of ports."""
 
 
-def counted(number: int, noun: str) -> str:
+def counted(number: int, one: str, many: str = "") -> str:
     """``1,204 rules``, ``1 rule``."""
-    return f"{number:,} {noun if number == 1 else noun + 's'}"
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def tally(kinds: Iterable[str], order: Sequence[str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ipt2np.cni.base import EXTERNAL, NODE, POD, Cluster
-from ipt2np.cni.fitting.losses import protocols_text
 from ipt2np.conversion import Conversion
+from ipt2np.findings.wording import protocols_text
 from ipt2np.proof.boxes import services_text, sources_text
 from ipt2np.proof.prove import Proof, ProvenDifference, Verdict
 from ipt2np.text import printable

@@ -96,11 +96,6 @@ class Facts:
             return self.ipsets
         return {name: ipset.permanent() for name, ipset in self.ipsets.items()}
 
-    @property
-    def settle_interfaces(self) -> bool:
-        """True where something is said of interfaces."""
-        return bool(self.interfaces or self.routes)
-
     @cached_property
     def _routings(self) -> dict[tuple[int, bool], Routing]:
         return {

@@ -9,9 +9,8 @@ from ipt2np.cni.base import SOURCE_CLASSES
 from ipt2np.cni.fitting.cover import Vocabulary
 from ipt2np.findings import Difference, Finding, Predicted
 from ipt2np.findings.catalogue import remedy
-from ipt2np.findings.wording import counted, lines_of
-from ipt2np.packets import Field, PacketSet, PacketSpace
-from ipt2np.packets.intervals import merged
+from ipt2np.findings.wording import counted, lines_of, protocols_text
+from ipt2np.packets import Field, PacketSet
 from ipt2np.planning import PlanEffect, PolicyPlan
 from ipt2np.rules.model import Rule
 
@@ -149,33 +148,3 @@ def _answers_and_limits(plan: PolicyPlan, manner: Manner) -> list[Finding]:
 
 def _names_source_port(rule: Rule) -> bool:
     return any(clause.option in _SOURCE_PORT_OPTIONS for use in rule.matches for clause in use.clauses)
-
-
-_NAMED = ((6, "TCP"), (17, "UDP"), (132, "SCTP"), (1, "ICMP"), (58, "ICMPv6"))
-
-
-def protocols_text(packets: PacketSet) -> str:
-    """The protocols of a packet set in words, as ``ICMP and protocols 47, 50-51``."""
-    space: PacketSpace = packets.space
-    named = []
-    rest = packets
-    for number, name in _NAMED:
-        chosen = space.value(Field.PROTOCOL, number)
-        if packets.meets(chosen):
-            named.append(name)
-            rest -= chosen
-    numbers: list[str] = []
-    if rest:
-        ranges = merged(
-            (low, high)
-            for family in (4, 6)
-            for low, high, _ in space.split(
-                space.of_family(rest & space.family(family), family), Field.PROTOCOL
-            )
-        )
-        count = sum(high - low + 1 for low, high in ranges)
-        text = ", ".join(str(low) if low == high else f"{low}-{high}" for low, high in ranges[:4])
-        numbers = [
-            f"protocol {text}" if count == 1 else f"protocols {text}" + (", …" if len(ranges) > 4 else "")
-        ]
-    return " and ".join([*named, *numbers])
