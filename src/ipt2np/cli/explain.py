@@ -173,7 +173,7 @@ def _print(data: Mapping[str, Any], shape: Shape) -> None:
     import json
 
     from ipt2np.reporting.console import write
-    from ipt2np.reporting.explanation import explanation_lines
+    from ipt2np.reporting.explanationlines import explanation_lines
 
     if shape is Shape.JSON:
         print_text(json.dumps(data, indent=1, ensure_ascii=True) + "\n")
