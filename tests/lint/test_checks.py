@@ -286,6 +286,27 @@ def test_a_management_port_is_judged_by_what_is_accepted() -> None:
     assert lines(dump("-A INPUT -s 0.0.0.0/1 -p tcp -j ACCEPT"), "N2P607") == [5]
 
 
+def test_an_open_management_port_is_told_by_the_rules_that_open_it_wide() -> None:
+    ssh = "-A INPUT -p tcp --dport 22 -j ACCEPT"
+    narrow = ssh.replace("-p tcp", "-s 198.51.100.0/24 -p tcp")
+    assert lines(dump(narrow, ssh), "N2P607") == [6]
+    assert lines(dump(narrow, ssh.replace("-p tcp", "-i eth0 -p tcp"), ssh), "N2P607") == [6, 7]
+
+
+def test_rules_that_open_a_management_port_together_are_told_without_the_narrow_ones() -> None:
+    parts = [
+        f"-A INPUT -s {part} -p tcp --dport 22 -j ACCEPT"
+        for part in ("9.9.9.0/24", "0.0.0.0/2", "64.0.0.0/2")
+    ]
+    assert lines(dump(*parts), "N2P607") == [6, 7]
+    assert lines(dump(*parts[:2]), "N2P607") == []
+
+
+def test_a_narrow_rule_is_not_blamed_for_what_the_policy_accepts() -> None:
+    narrow = "-A INPUT -s 198.51.100.0/24 -p tcp --dport 22 -j ACCEPT"
+    assert {each.code for each in findings(dump(narrow, policy="ACCEPT"))} == {"N2P603", "N2P608"}
+
+
 def test_a_policy_that_no_packet_comes_to_accepts_nothing() -> None:
     assert [each.code for each in findings(dump(WEB, "-A INPUT -j DROP", policy="ACCEPT"))] == []
 
