@@ -41,11 +41,17 @@ class _Cause:
 
 
 def disagreements(
-    decision: Decision, readings: Mapping[str, Reading], rules: Sequence[PolicyRule], cluster: Cluster
+    decision: Decision,
+    readings: Mapping[str, Reading],
+    rules: Sequence[PolicyRule],
+    cluster: Cluster,
+    *,
+    selected: bool = True,
 ) -> list[Finding]:
     """One finding for each rule of the host whose certain verdict the policies do not share.
 
-    Where many rules disagree with the same rules of the policies, one finding tells of all.
+    Where many rules disagree with the same rules of the policies, one finding tells of all. ``selected`` says whether
+    any policy selects the pods.
     """
     classes = class_packets(decision.space, cluster)
     accepting = [
@@ -70,7 +76,7 @@ def disagreements(
         unsaid = {EXTERNAL: differs[EXTERNAL] & readings[EXTERNAL].undefined}
         causes += (replace(cause, unsaid=True) for cause in _causes(effect, entries, unsaid, candidates))
     return [
-        *(_finding(decision, cause) for cause in causes),
+        *(_finding(decision, cause, selected) for cause in causes),
         *_unknown_families(decision, readings, rules, classes),
     ]
 
@@ -109,7 +115,7 @@ def _causes(
     yield from found.values()
 
 
-def _finding(decision: Decision, cause: _Cause) -> Finding:
+def _finding(decision: Decision, cause: _Cause, selected: bool) -> Finding:
     opens = cause.effect is Difference.OPENS
     code = "N2P510" if cause.unsaid else "N2P502" if opens else "N2P501"
     whose = EXTERNAL if EXTERNAL in cause.packets else next(iter(cause.packets))
@@ -137,12 +143,12 @@ def _finding(decision: Decision, cause: _Cause) -> Finding:
     told = (
         f"documents leave open what becomes of {what}, which {who}"
         if cause.unsaid
-        else f"the policy {'admits' if opens else 'refuses'} {what}, which {who}; {_by(cause, opens)}"
+        else f"the policy {'admits' if opens else 'refuses'} {what}, which {who}; {_by(cause, opens, selected)}"
     )
     return Finding(
         code,
         told,
-        remedy(code),
+        _remedy(code, cause, selected),
         tuple(cause.rules),
         file="" if cause.rules else place[0],
         line=0 if cause.rules else place[1],
@@ -151,7 +157,18 @@ def _finding(decision: Decision, cause: _Cause) -> Finding:
     )
 
 
-def _by(cause: _Cause, opens: bool) -> str:
+def _remedy(code: str, cause: _Cause, selected: bool) -> str:
+    """The code's, but for what no rule can be narrowed for."""
+    if code != "N2P502" or cause.places:
+        return remedy(code)
+    if not selected:
+        return "write a policy that selects the pods, or accept the difference: ipt2np accept"
+    return "narrow the rules that admit it together, or accept the difference: ipt2np accept"
+
+
+def _by(cause: _Cause, opens: bool, selected: bool) -> str:
+    if not cause.places and not selected:
+        return "no policy selects the pods"
     if not cause.places:
         return "no rule of the policy does it alone" if opens else "no rule of the policy admits it"
     places = list(dict.fromkeys(cause.places))
