@@ -346,6 +346,33 @@ def test_pods_that_no_policy_selects_are_an_error(tmp_path: Path) -> None:
     assert opened["remedy"].startswith("write a policy that selects the pods")
 
 
+@pytest.mark.parametrize(
+    ("rule", "cni", "remedy"),
+    [
+        (
+            "-A INPUT -p icmp -j ACCEPT",
+            "kube-router",
+            "a rule of kube-router cannot name ICMP (only where every",
+        ),
+        (
+            "-A INPUT -p gre -j ACCEPT",
+            "kube-router",
+            "a rule of kube-router cannot name such a protocol (only",
+        ),
+        ("-A INPUT -p sctp -j ACCEPT", "kube-router", "add the rule to the policy"),
+        ("-A INPUT -s 10.9.0.0/16 -j ACCEPT", "kube-router", "add the rule to the policy"),
+        ("-A INPUT -p icmp -j ACCEPT", "calico", "add the rule to the policy"),
+    ],
+)
+def test_a_rule_is_to_be_added_only_where_the_target_can_name_the_protocol(
+    rule: str, cni: str, remedy: str
+) -> None:
+    data = report(policy("{ports: [{port: 22}]}"), rule, cni=cni)
+    (refused,) = [each for each in data["findings"] if each["code"] == "N2P501"]
+    assert remedy in refused["remedy"]
+    assert "ipt2np accept" in refused["remedy"]
+
+
 def test_that_no_policy_selects_the_pods_is_told_before_the_verdict(tmp_path: Path) -> None:
     (tmp_path / "web.yaml").write_text(SAME)
     arguments = ("--pod-selector", "app=shop", "--namespace", "shop")

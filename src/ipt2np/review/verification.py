@@ -75,7 +75,7 @@ def verify(
         [
             *(_either_way(each) for each in prepared.findings if each.code not in NOT_OF_EXISTING),
             *platform_findings(decision, cni),
-            *disagreements(decision, readings, rules, options.cluster, selected=selected),
+            *disagreements(decision, readings, rules, options.cluster, cni, selected=selected),
             *_about_policies(policies, cni, options, nobody, space, selected=selected),
         ],
         decision.frames,
