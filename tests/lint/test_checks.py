@@ -20,6 +20,22 @@ COUNTED = """*filter
 COMMIT
 """
 
+DOCKER = """*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:DOCKER - [0:0]
+:DOCKER-USER - [0:0]
+:DOCKER-ISOLATION-STAGE-1 - [0:0]
+:DOCKER-ISOLATION-STAGE-2 - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j DOCKER-ISOLATION-STAGE-1
+-A FORWARD -o docker0 -j DOCKER
+-A DOCKER -d 172.17.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2
+-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP
+COMMIT
+"""
+
 CASES: Sequence[tuple[str, str, list[int]]] = (
     ("N2P601", dump("-A INPUT -s 10.0.0.0/8 -j DROP", "-A INPUT -s 10.1.0.0/16 -p tcp -j ACCEPT"), [6]),
     ("N2P602", dump("-A INPUT -s 10.0.0.0/8 -j ACCEPT", "-A INPUT -s 10.1.0.0/16 -p tcp -j ACCEPT"), [6]),
@@ -32,6 +48,7 @@ CASES: Sequence[tuple[str, str, list[int]]] = (
     ("N2P609", dump("-A INPUT -p udp --sport 53 -j ACCEPT"), [5]),
     ("N2P610", dump(WEB, "-A old -p tcp --dport 9 -j ACCEPT"), [6]),
     ("N2P611", dump("-A INPUT -j later", WEB, "-A later -j RETURN"), [5]),
+    ("N2P612", DOCKER, [13]),
 )
 
 
@@ -269,6 +286,27 @@ def test_a_management_port_is_judged_by_what_is_accepted() -> None:
     assert lines(dump("-A INPUT -s 0.0.0.0/1 -p tcp -j ACCEPT"), "N2P607") == [5]
 
 
+def test_an_open_management_port_is_told_by_the_rules_that_open_it_wide() -> None:
+    ssh = "-A INPUT -p tcp --dport 22 -j ACCEPT"
+    narrow = ssh.replace("-p tcp", "-s 198.51.100.0/24 -p tcp")
+    assert lines(dump(narrow, ssh), "N2P607") == [6]
+    assert lines(dump(narrow, ssh.replace("-p tcp", "-i eth0 -p tcp"), ssh), "N2P607") == [6, 7]
+
+
+def test_rules_that_open_a_management_port_together_are_told_without_the_narrow_ones() -> None:
+    parts = [
+        f"-A INPUT -s {part} -p tcp --dport 22 -j ACCEPT"
+        for part in ("9.9.9.0/24", "0.0.0.0/2", "64.0.0.0/2")
+    ]
+    assert lines(dump(*parts), "N2P607") == [6, 7]
+    assert lines(dump(*parts[:2]), "N2P607") == []
+
+
+def test_a_narrow_rule_is_not_blamed_for_what_the_policy_accepts() -> None:
+    narrow = "-A INPUT -s 198.51.100.0/24 -p tcp --dport 22 -j ACCEPT"
+    assert {each.code for each in findings(dump(narrow, policy="ACCEPT"))} == {"N2P603", "N2P608"}
+
+
 def test_a_policy_that_no_packet_comes_to_accepts_nothing() -> None:
     assert [each.code for each in findings(dump(WEB, "-A INPUT -j DROP", policy="ACCEPT"))] == []
 
@@ -327,3 +365,36 @@ def test_many_chains_below_each_other_and_many_ways_are_no_obstacle() -> None:
     last = len(text.splitlines()) - 1
     assert [each.place[1] for each in found if each.code == "N2P605"] == [last - 2]
     assert last in [each.place[1] for each in found if each.code == "N2P604"]
+
+
+def test_a_program_s_rules_that_match_nothing_are_one_finding_that_fails_no_run() -> None:
+    text = DOCKER.replace("COMMIT", "-A DOCKER ! -o docker0 -j ACCEPT\nCOMMIT")
+    (found,) = (each for each in findings(text) if each.code == "N2P612")
+    assert found.severity is Severity.INFO
+    assert [rule.location.line for rule in found.rules] == [13, 14]
+    assert found.message == (
+        "2 of Docker's rules, in DOCKER-ISOLATION-STAGE-2 and DOCKER, match nothing where they stand: "
+        "no packet that comes to their chains fulfils their conditions"
+    )
+    assert lines(text, "N2P604") == []
+
+
+def test_what_a_person_wrote_among_a_program_s_rules_contradicts_as_anywhere() -> None:
+    rule = "-A DOCKER-USER -p udp -m multiport --dports 53 -m udp ! --dport 53 -j DROP"
+    text = DOCKER.replace("COMMIT", f"{rule}\nCOMMIT")
+    assert lines(text, "N2P604") == [14]
+    assert lines(text, "N2P612") == [13]
+
+
+def test_one_thing_said_of_many_rules_of_a_program_is_one_flat_sentence() -> None:
+    chains = [f"ufw-before-{name}" for name in ("input", "output", "forward")]
+    rules = [f"-A {chain} -s 10.{n}.0.0/16 -j DROP" for chain in chains for n in (1, 2)]
+    bases = [f"-A {chain.rpartition('-')[2].upper()} -j {chain}" for chain in chains]
+    text = dump(
+        *bases, *rules, *(f"-A {chain} -j DROP" for chain in chains), chains=[*chains, "ufw-user-input"]
+    )
+    (found,) = (each for each in findings(text) if each.code == "N2P603")
+    assert found.message.startswith(
+        "6 of ufw's rules, in ufw-before-input, ufw-before-output and ufw-before-forward, change nothing: "
+    )
+    assert len(found.rules) == 6 and "(" not in found.message

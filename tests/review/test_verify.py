@@ -340,7 +340,51 @@ def test_pods_that_no_policy_selects_are_an_error(tmp_path: Path) -> None:
     assert run(tmp_path, str(tmp_path / "web.yaml"), *arguments)[0] == 1
     data = json.loads(report_file.read_text())
     assert data["proof"]["verdict"] == "wider"
-    assert "N2P504" in {each["code"] for each in data["findings"]}
+    assert data["findings"][0]["code"] == "N2P504"
+    (opened,) = [each for each in data["findings"] if each["code"] == "N2P502"]
+    assert opened["message"].endswith("; no policy selects the pods")
+    assert opened["remedy"].startswith("write a policy that selects the pods")
+
+
+@pytest.mark.parametrize(
+    ("rule", "cni", "remedy"),
+    [
+        (
+            "-A INPUT -p icmp -j ACCEPT",
+            "kube-router",
+            "a rule of kube-router cannot name ICMP (only where every",
+        ),
+        (
+            "-A INPUT -p gre -j ACCEPT",
+            "kube-router",
+            "a rule of kube-router cannot name such a protocol (only",
+        ),
+        ("-A INPUT -p sctp -j ACCEPT", "kube-router", "add the rule to the policy"),
+        ("-A INPUT -s 10.9.0.0/16 -j ACCEPT", "kube-router", "add the rule to the policy"),
+        ("-A INPUT -p icmp -j ACCEPT", "calico", "add the rule to the policy"),
+    ],
+)
+def test_a_rule_is_to_be_added_only_where_the_target_can_name_the_protocol(
+    rule: str, cni: str, remedy: str
+) -> None:
+    data = report(policy("{ports: [{port: 22}]}"), rule, cni=cni)
+    (refused,) = [each for each in data["findings"] if each["code"] == "N2P501"]
+    assert remedy in refused["remedy"]
+    assert "ipt2np accept" in refused["remedy"]
+
+
+def test_that_no_policy_selects_the_pods_is_told_before_the_verdict(tmp_path: Path) -> None:
+    (tmp_path / "web.yaml").write_text(SAME)
+    arguments = ("--pod-selector", "app=shop", "--namespace", "shop")
+    _, stdout, stderr = run(tmp_path, str(tmp_path / "web.yaml"), *arguments)
+    told = stdout + stderr
+    assert told.index("N2P504") < told.index(": wider") < told.index("N2P502")
+
+
+def test_a_rule_that_is_named_is_to_be_narrowed() -> None:
+    (opened,) = [each for each in report(policy("{}"), SSH)["findings"] if each["code"] == "N2P502"]
+    assert "; admitted by policy.yaml:" in opened["message"]
+    assert opened["remedy"].startswith("narrow the rule of the policy that is named")
 
 
 def test_objects_that_are_no_policies_are_set_aside(tmp_path: Path) -> None:

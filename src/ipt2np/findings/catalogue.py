@@ -394,6 +394,10 @@ _CODES = (
     Code("N2P611", _I, "a rule calls a chain that does nothing",
          "The chain is empty, or every rule in it only returns. Programs keep such chains for what may be added later.",
          "None needed; delete the rule and the chain if no program fills it."),
+    Code("N2P612", _I, "a program's rule matches nothing where it stands",
+         "A program (Docker, OpenWrt, …) wrote the rule, and no packet that can come to its chain fulfils all conditions, whatever the other "
+         "rules do. Programs write the same rules on every host, whether or not there is anything for them to match.",
+         "None needed."),
 )  # fmt: skip
 
 CATALOGUE: Mapping[str, Code] = {each.code: each for each in sorted(_CODES, key=lambda each: each.code)}

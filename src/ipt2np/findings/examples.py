@@ -588,6 +588,25 @@ EXAMPLES: Mapping[str, Example] = {
         at="-A INPUT -j LATER",
         command="lint",
     ),
+    "N2P612": Example(
+        _table(
+            "filter",
+            ":INPUT DROP [0:0]",
+            ":FORWARD DROP [0:0]",
+            ":DOCKER - [0:0]",
+            ":DOCKER-ISOLATION-STAGE-1 - [0:0]",
+            ":DOCKER-ISOLATION-STAGE-2 - [0:0]",
+            ESTABLISHED,
+            HTTPS,
+            "-A FORWARD -j DOCKER-ISOLATION-STAGE-1",
+            "-A FORWARD -o docker0 -j DOCKER",
+            "-A DOCKER -d 10.2.0.2/32 ! -i docker0 -o docker0 -p tcp -m tcp --dport 80 -j ACCEPT",
+            "-A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2",
+            "-A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP",
+        ),
+        at="-A DOCKER-ISOLATION-STAGE-2",
+        command="lint",
+    ),
 }
 """Code to example; in the order of the catalogue."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ipt2np.findings.catalogue import CATALOGUE
@@ -12,8 +12,18 @@ from ipt2np.findings.wording import counted, extent_of, lines_of, of
 from ipt2np.frames import Found, Frames
 from ipt2np.rules.model import Rule
 from ipt2np.semantics import Decision
+from ipt2np.text import printable
 
 SHOWN_REASONS = 2
+SHOWN_CHAINS = 6
+SHOWN_NAME = 32
+"""Characters of a chain's name; the kernel takes 28."""
+_ALIKE: Mapping[str, str] = {
+    "N2P603": "change nothing: what they take comes to the same end without them",
+    "N2P606": "matched no packet since the counters were last set to zero, others of their chains did",
+    "N2P612": "match nothing where they stand: no packet that comes to their chains fulfils their conditions",
+}
+"""Codes whose findings say of every rule the same: what several rules do, in one sentence."""
 
 
 def frame_findings(decision: Decision) -> list[Finding]:
@@ -77,14 +87,34 @@ def _one(findings: Sequence[Finding], name: str, frames: Frames) -> Finding:
         return first
     rules: dict[int, Rule] = {rule.number: rule for finding in findings for rule in finding.rules}
     ordered = tuple(rules[number] for number in sorted(rules))
-    reasons = "; ".join(finding.message for finding in findings[:SHOWN_REASONS])
-    more = f"; and {len(findings) - SHOWN_REASONS} more" if len(findings) > SHOWN_REASONS else ""
+    if first.code in _ALIKE:
+        message = f"{len(ordered)} of {of(name)} rules, in {_chains(ordered)}, {_ALIKE[first.code]}"
+    else:
+        message = _reasons(findings, ordered, name, frames)
     remedies = {finding.remedy for finding in findings}
     return replace(
         first,
-        message=f"{CATALOGUE[first.code].title} in {of(name)} rules, for {len(findings)} reasons "
-        f"({counted(ordered)}: {lines_of(ordered, frames)}): {reasons}{more}",
+        message=message,
         remedy=first.remedy if len(remedies) == 1 else f"{first.remedy}; likewise for the other reasons",
         rules=ordered,
         predicted=tuple(each for finding in findings for each in finding.predicted),
+    )
+
+
+def _chains(rules: Sequence[Rule]) -> str:
+    """The chains in which rules stand, the first few by name."""
+    names = list(dict.fromkeys(printable(rule.chain, SHOWN_NAME) for rule in rules))
+    if len(names) == 1:
+        return names[0]
+    last = names[-1] if len(names) <= SHOWN_CHAINS else f"{len(names) - SHOWN_CHAINS + 1} more chains"
+    return f"{', '.join(names[: min(len(names), SHOWN_CHAINS) - 1])} and {last}"
+
+
+def _reasons(findings: Sequence[Finding], ordered: Sequence[Rule], name: str, frames: Frames) -> str:
+    """How many reasons there are, where the rules stand, and the first reasons."""
+    reasons = "; ".join(finding.message for finding in findings[:SHOWN_REASONS])
+    more = f"; and {len(findings) - SHOWN_REASONS} more" if len(findings) > SHOWN_REASONS else ""
+    return (
+        f"{CATALOGUE[findings[0].code].title} in {of(name)} rules, for {len(findings)} reasons "
+        f"({counted(ordered)}: {lines_of(ordered, frames)}): {reasons}{more}"
     )

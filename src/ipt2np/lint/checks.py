@@ -8,7 +8,7 @@ from functools import cached_property
 
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.finding import Finding
-from ipt2np.findings.wording import counted, lines_of
+from ipt2np.findings.wording import counted, lines_of, of
 from ipt2np.frames import Frames
 from ipt2np.lint.blockers import Blockers
 from ipt2np.lint.reach import TAKING
@@ -72,7 +72,13 @@ class TableChecks:
         behind = {rule.number for _, tail in self._tails for rule in tail}
         for rule in self._dead:
             if rule.number in self._contradicting and rule.number not in behind:
-                yield Finding("N2P604", self._contradiction(rule), remedy("N2P604"), (rule,))
+                why = self._contradiction(rule)
+                owner = self.frames.boilerplate(rule)
+                if owner is None:
+                    yield Finding("N2P604", why, remedy("N2P604"), (rule,))
+                else:
+                    told = f"{of(owner.name)} rule matches nothing where it stands: {why}"
+                    yield Finding("N2P612", told, remedy("N2P612"), (rule,))
 
     def _contradiction(self, rule: Rule) -> str:
         reach = self.lint.reach

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from itertools import groupby
 
@@ -54,7 +55,7 @@ def _too_wide(decision: Decision) -> Iterator[Finding]:
             packets = _reaching(decision, family, service)
             if not packets or not _wide(_sources(packets, family), possible):
                 continue
-            rules = decision.provenance.rules_behind(packets)
+            rules = _widest(decision, packets, family, possible)
             if rules:
                 found.append((tuple(rule.number for rule in rules), family, service, packets))
     found.sort(key=lambda each: each[:3])
@@ -78,6 +79,34 @@ def _too_wide(decision: Decision) -> Iterator[Finding]:
             remedy("N2P607"),
             tuple(rules),
         )
+
+
+def _widest(decision: Decision, packets: PacketSet, family: int, possible: AddressSet) -> list[Rule]:
+    """The rules that accept packets from wide sources, else as many of the widest as do so together.
+
+    None where it takes a policy to make the sources wide.
+    """
+    outcomes = decision.outcomes
+    parts = decision.connections.within(packets, IMPOSSIBLE).partition(lambda value: value)
+    accepted: dict[int, PacketSet] = {}
+    for value, part in parts.items():
+        if value == IMPOSSIBLE:
+            continue
+        for number in outcomes.deciders([value], Can.ACCEPT) & decision.rules.keys():
+            accepted[number] = accepted[number] | part if number in accepted else part
+    sources = {number: _sources(each, family) for number, each in accepted.items()}
+    chosen = [number for number, each in sources.items() if _wide(each, possible)]
+    if not chosen:
+        widest = sorted(sources, key=lambda number: (-_count(sources[number]), number))
+
+        def together(most: int) -> bool:
+            ranges = [span for number in widest[:most] for span in sources[number].ranges]
+            return _wide(AddressSet.of(family, ranges), possible)
+
+        chosen = widest[: bisect_left(range(len(widest) + 1), True, key=together)]
+        if not together(len(chosen)):
+            return []
+    return [decision.rules[number] for number in sorted(chosen)]
 
 
 def _reaching(decision: Decision, family: int, service: tuple[int, int]) -> PacketSet:
@@ -105,8 +134,11 @@ def _sources(packets: PacketSet, family: int) -> AddressSet:
 
 def _wide(addresses: AddressSet, possible: AddressSet) -> bool:
     """Half of all addresses that packets can come from, or more."""
-    count, every = (sum(high - low + 1 for low, high in each.ranges) for each in (addresses, possible))
-    return 2 * count >= every
+    return 2 * _count(addresses) >= _count(possible)
+
+
+def _count(addresses: AddressSet) -> int:
+    return sum(high - low + 1 for low, high in addresses.ranges)
 
 
 def _by_policy(decision: Decision) -> Iterator[Finding]:

@@ -24,6 +24,9 @@ SHOWN_DIFFERENCES = 12
 SHOWN_DIGESTS = 3
 SHOWN_BEHIND = 3
 
+BEFORE_THE_VERDICT = frozenset({"N2P200", "N2P504"})
+"""What explains everything that follows."""
+
 _VERDICT_COLOURS = {
     Verdict.EQUAL: "green",
     Verdict.NARROWER: "yellow",
@@ -41,12 +44,12 @@ def conversion_lines(
     """
     told = told or accepted(conversion.proof.differences, conversion.findings, SignOffs())
     for finding, entry in told.findings:
-        if finding.code == "N2P200":
+        if finding.code in BEFORE_THE_VERDICT:
             yield from finding_lines(finding, entry)
     yield from verdict_lines(conversion)
     yield from difference_lines(told, digests=digests)
     for finding, entry in told.findings:
-        if finding.code != "N2P200":
+        if finding.code not in BEFORE_THE_VERDICT:
             yield from finding_lines(finding, entry)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ipt2np.cni.base import EXTERNAL, SOURCE_CLASSES, Cluster, Reading
+from ipt2np.cni.base import EXTERNAL, SOURCE_CLASSES, Capability, Cluster, Cni, Grade, Reading
+from ipt2np.cni.features import Feature
 from ipt2np.findings import Difference, Finding
 from ipt2np.findings.catalogue import remedy
 from ipt2np.findings.finding import Predicted
 from ipt2np.findings.wording import counted, extent_of
-from ipt2np.packets import PacketSet
+from ipt2np.packets import Field, PacketSet
+from ipt2np.packets.intervals import Range
 from ipt2np.planning import InDoubt, translate
 from ipt2np.planning.plan import PlanEffect, PlanEntry
 from ipt2np.policies.matching import PolicyRule, acting
@@ -20,6 +22,13 @@ from ipt2np.rules.model import Rule
 from ipt2np.semantics import Decision
 from ipt2np.semantics.provenance import Policy
 
+PROTOCOLS: Mapping[Feature, Sequence[Range]] = {
+    Feature.TCP_UDP: ((6, 6), (17, 17)),
+    Feature.SCTP: ((132, 132),),
+    Feature.ICMP: ((1, 1), (58, 58)),
+    Feature.PROTOCOL: ((0, 0), (2, 5), (7, 16), (18, 57), (59, 131), (133, 255)),
+}
+"""What a target says of its words for protocols."""
 MOST_CAUSES = 40
 """Rules beyond that share a finding: a reader does not follow more."""
 
@@ -41,11 +50,18 @@ class _Cause:
 
 
 def disagreements(
-    decision: Decision, readings: Mapping[str, Reading], rules: Sequence[PolicyRule], cluster: Cluster
+    decision: Decision,
+    readings: Mapping[str, Reading],
+    rules: Sequence[PolicyRule],
+    cluster: Cluster,
+    cni: Cni,
+    *,
+    selected: bool = True,
 ) -> list[Finding]:
     """One finding for each rule of the host whose certain verdict the policies do not share.
 
-    Where many rules disagree with the same rules of the policies, one finding tells of all.
+    Where many rules disagree with the same rules of the policies, one finding tells of all. ``selected`` says whether
+    any policy selects the pods.
     """
     classes = class_packets(decision.space, cluster)
     accepting = [
@@ -70,7 +86,7 @@ def disagreements(
         unsaid = {EXTERNAL: differs[EXTERNAL] & readings[EXTERNAL].undefined}
         causes += (replace(cause, unsaid=True) for cause in _causes(effect, entries, unsaid, candidates))
     return [
-        *(_finding(decision, cause) for cause in causes),
+        *(_finding(decision, cause, cni, selected) for cause in causes),
         *_unknown_families(decision, readings, rules, classes),
     ]
 
@@ -109,7 +125,7 @@ def _causes(
     yield from found.values()
 
 
-def _finding(decision: Decision, cause: _Cause) -> Finding:
+def _finding(decision: Decision, cause: _Cause, cni: Cni, selected: bool) -> Finding:
     opens = cause.effect is Difference.OPENS
     code = "N2P510" if cause.unsaid else "N2P502" if opens else "N2P501"
     whose = EXTERNAL if EXTERNAL in cause.packets else next(iter(cause.packets))
@@ -137,12 +153,12 @@ def _finding(decision: Decision, cause: _Cause) -> Finding:
     told = (
         f"documents leave open what becomes of {what}, which {who}"
         if cause.unsaid
-        else f"the policy {'admits' if opens else 'refuses'} {what}, which {who}; {_by(cause, opens)}"
+        else f"the policy {'admits' if opens else 'refuses'} {what}, which {who}; {_by(cause, opens, selected)}"
     )
     return Finding(
         code,
         told,
-        remedy(code),
+        _remedy(code, cause, cni, selected),
         tuple(cause.rules),
         file="" if cause.rules else place[0],
         line=0 if cause.rules else place[1],
@@ -151,7 +167,41 @@ def _finding(decision: Decision, cause: _Cause) -> Finding:
     )
 
 
-def _by(cause: _Cause, opens: bool) -> str:
+def _remedy(code: str, cause: _Cause, cni: Cni, selected: bool) -> str:
+    """The code's, but where no rule can be narrowed, or none be written."""
+    if code == "N2P502" and not cause.places:
+        what = "narrow the rules that admit it together"
+        if not selected:
+            what = "write a policy that selects the pods"
+        return f"{what}, or accept the difference: ipt2np accept"
+    kept = cni.capabilities()
+    feature = _unnamed(cause.packets.values(), kept) if code == "N2P501" else None
+    if feature is not None:
+        what = "such a protocol" if feature is Feature.PROTOCOL else feature.title
+        why = f"a rule of {cni.name} cannot name {what} ({kept[feature].note})"
+        return f"accept the difference: ipt2np accept; {why}"
+    return remedy(code)
+
+
+def _unnamed(parts: Iterable[PacketSet], kept: Mapping[Feature, Capability]) -> Feature | None:
+    """What the target's rules have no words for; None where they have for some of the packets' protocols."""
+    found: Feature | None = None
+    for packets in parts:
+        space = packets.space
+        for feature, numbers in PROTOCOLS.items():
+            if packets.meets(space.values(Field.PROTOCOL, numbers)):
+                # SCTP that is kept in part can be named; of other protocols it is naming that is kept in part.
+                if kept[feature].grade is not Grade.NOT and (
+                    feature in (Feature.TCP_UDP, Feature.SCTP) or kept[feature].grade is Grade.EXACT
+                ):
+                    return None
+                found = found or feature
+    return found
+
+
+def _by(cause: _Cause, opens: bool, selected: bool) -> str:
+    if not cause.places and not selected:
+        return "no policy selects the pods"
     if not cause.places:
         return "no rule of the policy does it alone" if opens else "no rule of the policy admits it"
     places = list(dict.fromkeys(cause.places))

@@ -65,6 +65,8 @@ def verify(
     space = decision.space
     read = read_for(policies, cni, options, space)
     rules = policy_rules(policies.manifests, cni, identity, options.cluster, space)
+    nobody = cni.read([], identity, options.cluster, space)
+    selected = not all(_same(read[name], nobody[name]) for name in SOURCE_CLASSES)
     fitted = _as_fitted(policies, rules, decision)
     draft = Draft(options, cni, decision, prepared.plan, fitted, (), "")
     readings = with_platform(draft, read)
@@ -73,12 +75,12 @@ def verify(
         [
             *(_either_way(each) for each in prepared.findings if each.code not in NOT_OF_EXISTING),
             *platform_findings(decision, cni),
-            *disagreements(decision, readings, rules, options.cluster),
-            *_about_policies(policies, cni, options, read, space),
+            *disagreements(decision, readings, rules, options.cluster, cni, selected=selected),
+            *_about_policies(policies, cni, options, nobody, space, selected=selected),
         ],
         decision.frames,
     )
-    findings.sort(key=lambda finding: -finding.severity)
+    findings.sort(key=lambda finding: (finding.code != "N2P504", -finding.severity))
     draft = replace(draft, findings=tuple(findings))
     proof = prove(decision, readings, findings, options.cluster)
     fates = ledger(decision, fitted, readings, options.cluster)
@@ -145,16 +147,17 @@ def _about_policies(
     policies: Policies,
     cni: Cni,
     options: Options,
-    read: Mapping[str, Reading],
+    nobody: Mapping[str, Reading],
     space: PacketSpace,
+    *,
+    selected: bool,
 ) -> Iterator[Finding]:
     """Policies that do not select the pods, that select nobody, and objects that are no policies."""
-    nobody = cni.read([], options.identity, options.cluster, space)
     labels = ",".join(f"{key}={value}" for key, value in sorted(options.identity.pod_labels.items()))
     whose = f"pods with {labels} in the namespace {options.identity.namespace}"
     if options.scope is Scope.HOST:
         whose = f"nodes with {labels}"
-    if all(_same(read[name], nobody[name]) for name in SOURCE_CLASSES):
+    if not selected:
         yield Finding(
             "N2P504",
             f"no policy for ingress selects {whose}: nothing keeps packets from them",
