@@ -93,6 +93,31 @@ def test_every_part_that_does_not_hold_is_said_in_words(web: str) -> None:
     ]
 
 
+def test_a_rule_that_matches_by_an_assumption_says_by_which(tmp_path: Path) -> None:
+    rules = written(
+        tmp_path,
+        dump(
+            "-A INPUT -p icmp -m icmp --icmp-type 8 -m limit --limit 10/sec -j ACCEPT",
+            "-A INPUT -p tcp -m tcp --dport 22 -m conntrack --ctstate NEW -j ACCEPT",
+            "-A INPUT -p tcp -m tcp --dport 443 -j ACCEPT",
+        ),
+    )
+    assert "    as assumed: rate\n" in told(rules, "--from", "10.0.0.5", "--to", "icmp/8")
+    assert "    as assumed: state\n" in told(rules, "--from", "10.0.0.5", "--to", "22/tcp")
+    assert "as assumed" not in told(rules, "--from", "10.0.0.5", "--to", "443/tcp")
+    (step,) = data(rules, "--from", "10.0.0.5", "--to", "icmp/8")["ways"][0]["steps"]
+    assert [part["assumed"] for part in step["because"] if "assumed" in part] == [["rate"]]
+    switched = told(rules, "--from", "10.0.0.5", "--to", "icmp/8", "--assume", "rate=undecided")
+    assert "as assumed" not in switched and "open: " in switched
+
+
+def test_a_rule_that_is_taken_to_match_says_so(tmp_path: Path) -> None:
+    rules = written(tmp_path, dump("-A INPUT -p tcp -m frob --x 1 -j ACCEPT"))
+    packet = ("--from", "10.0.0.5", "--to", "23/tcp")
+    assert "as assumed: rule:5" in told(rules, *packet, "--assume", "rule:5=match")
+    assert "as assumed" not in told(rules, *packet)
+
+
 def test_an_interface_that_nobody_said_leaves_both_ways_and_is_named_as_the_remedy(tmp_path: Path) -> None:
     rules = written(tmp_path, dump("-A INPUT -i eth1 -p tcp -j ACCEPT", "-A INPUT -i eth2 -j REJECT"))
     found = data(rules, "--from", "10.0.0.5", "--to", "22/tcp")

@@ -334,6 +334,8 @@ def _reason(reason: Reason) -> dict[str, Any]:
         result = {"match": reason.text, **result}
     if reason.why:
         result["why"] = reason.why
+    if reason.assumed:
+        result["assumed"] = list(reason.assumed)
     return result
 
 

@@ -192,14 +192,11 @@ def _side_by_side(steps: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, A
         if held is not None and _alike(held, step):
             held["way"] += f", {step['way']}"
             if held.get("because") != step.get("because"):
-                asked = dict.fromkeys(
-                    part["asks"]
-                    for one in (held, step)
-                    for part in one.get("because", ())
-                    if part["holds"] == "no"
-                )
+                parts = [part for one in (held, step) for part in one.get("because", ())]
+                asked = dict.fromkeys(part["asks"] for part in parts if part["holds"] == "no")
                 held["because"] = [
-                    {"asks": each, "holds": "no", "why": f"the {each} differs"} for each in asked
+                    *({"asks": each, "holds": "no", "why": f"the {each} differs"} for each in asked),
+                    *(part for part in parts if "assumed" in part),
                 ]
             continue
         if held is not None:
@@ -260,4 +257,7 @@ def _step_lines(step: Mapping[str, Any], indent: str, shows_ways: bool) -> Itera
         yield Text(f"{indent}    → if it matches{ways}: {printable(effect, 200)}")
         yield Text(f"{indent}    → if not{f' (way {rest[0]})' if ways and rest else ''}: goes on")
         return
+    assumed = dict.fromkeys(name for each in step.get("because", ()) for name in each.get("assumed", ()))
+    if assumed:
+        yield Text(f"{indent}    as assumed: {printable(', '.join(assumed), 200)}", style="dim")
     yield Text.assemble(f"{indent}    → ", (printable(effect, 200), _COLOURS.get(effect.split(";")[0], "")))

@@ -80,6 +80,8 @@ class Reason:
     """The fields that would settle it and that nobody said."""
     open: tuple[str, ...] = ()
     """What is open beside them."""
+    assumed: tuple[str, ...] = ()
+    """The assumptions by which the part holds."""
 
 
 def reasons(trace: Trace, step: Step) -> Iterator[Reason]:
@@ -149,7 +151,7 @@ def _reason(trace: Trace, step: Step, part: Part, holds: Holds) -> Reason:
     family, packets = trace.side.family, step.strand.packets
     text, about = _text(part, family), _topic(part)
     if holds is Holds.YES:
-        return Reason(text, about, holds, "")
+        return Reason(text, about, holds, "", assumed=tuple(sorted(part.meaning.assumptions)))
     if part.use is None:
         return Reason(text, about, holds, "as the assumption about this rule says")
     if holds is Holds.NO:
