@@ -46,7 +46,7 @@ demo: $(HAVE_RUNTIME) ## Convert a sample; prints the policy and the findings
 .PHONY: test
 test: $(HAVE_TEST) kernel-tools browser-tools lint types ## Run every check: ruff, mypy, pytest with coverage
 	@$(BIN)/python -m pytest -q $(KERNEL) $(PYTEST_ARGS) >$(VENV)/kernel.log 2>&1 & kernel=$$!; \
-	$(BIN)/python -m pytest -q $(JUDGES) $(PYTEST_ARGS) >$(VENV)/judges.log 2>&1 & judges=$$!; \
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(JUDGES) $(PYTEST_ARGS) >$(VENV)/judges.log 2>&1 & judges=$$!; \
 	status=0; \
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90 \
 	  $(addprefix --ignore=,$(KERNEL) $(JUDGES)) $(PYTEST_ARGS) || status=$$?; \
