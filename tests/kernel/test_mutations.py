@@ -207,7 +207,7 @@ def _answers_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _one_side_of_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Outcomes, "either", lambda self, cause, x, y: x or y)
+    monkeypatch.setattr(Outcomes, "either", lambda self, cause, x, y, *asked: x or y)
 
 
 def _accept_is_final(monkeypatch: pytest.MonkeyPatch) -> None:
