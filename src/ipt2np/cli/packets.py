@@ -80,7 +80,8 @@ def _service(text: str, family: int) -> tuple[int, int | None, tuple[int | None,
             raise UsageError(
                 f"--to {text}: expected icmp/TYPE or icmp/TYPE/CODE with numbers 0..255, such as icmp/8"
             )
-        return ICMP[family], None, (*numbers, None, None)[:2]  # type: ignore[return-value]
+        kind, code, *_ = [*numbers, None, None]
+        return ICMP[family], None, (kind, code)
     if not rest:
         protocol = protocol_number(first)
         if protocol is None:

@@ -102,13 +102,16 @@ def _decider_text(decider: Mapping[str, Any]) -> str:
 
 def _policy_lines(policy: Mapping[str, Any], packet: Mapping[str, Any]) -> Iterator[Text]:
     """What the policies say, by which rules, and whether that is what the host does."""
-    words = {True: (", as on the host", "green"), False: (", unlike on the host", "bold red")}
+    words: Mapping[bool | None, tuple[str, str]] = {
+        True: (", as on the host", "green"),
+        False: (", unlike on the host", "bold red"),
+    }
     verdict = policy["verdict"]
     colour = {"admitted": "green", "refused": "red"}.get(verdict, "yellow")
     yield Text.assemble(
         f"  network policy ({policy['cni']}): ",
         ("left open by the target's documents" if verdict == "open" else verdict, colour),
-        words.get(policy.get("agrees"), ""),  # type: ignore[arg-type]
+        words.get(policy.get("agrees"), ("", "")),
         "" if policy["source_class"] == "external" else f" (the source is a {policy['source_class']})",
     )
     acting = {"admitted": "allow", "refused": "deny"}.get(verdict)
